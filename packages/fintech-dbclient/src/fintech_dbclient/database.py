@@ -10,7 +10,10 @@ from fintech_dbclient.statements import Statement
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """What a database service says of itself. An engine that answers a bare ``ok`` has no capabilities."""
+    """What a database service says of itself.
+
+    An engine that answers a bare ``ok`` has no capabilities.
+    """
 
     engine: str
     contract: str

@@ -4,7 +4,7 @@ Times are of the running event loop's clock (``loop.time()``, seconds), so that 
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -12,8 +12,8 @@ _deadline: ContextVar[float | None] = ContextVar("fintech_deadline", default=Non
 
 
 @contextmanager
-def deadline_within(seconds: float) -> Iterator[None]:
-    """Everything in this block ends within ``seconds``, or sooner where an outer deadline says so."""
+def deadline_within(seconds: float) -> Generator[None]:
+    """Everything in this block ends within ``seconds``, or sooner if an outer deadline says so."""
     outer = _deadline.get()
     end = asyncio.get_running_loop().time() + seconds
     token = _deadline.set(end if outer is None else min(outer, end))
@@ -24,8 +24,8 @@ def deadline_within(seconds: float) -> Iterator[None]:
 
 
 @contextmanager
-def new_deadline(seconds: float) -> Iterator[None]:
-    """Like ``deadline_within``, but an outer deadline does not count: for work that outlives its caller."""
+def new_deadline(seconds: float) -> Generator[None]:
+    """``deadline_within`` without the outer deadline: for work that outlives its caller."""
     token = _deadline.set(asyncio.get_running_loop().time() + seconds)
     try:
         yield

@@ -11,6 +11,8 @@
     │   ├── SyntaxRefused
     │   ├── Unsupported
     │   ├── TooLarge
+    │   ├── Refused            in a word that the contract does not have
+    │   ├── ValueRefused       a parameter that is never sent to any engine
     │   └── NotExecuted        an earlier statement of its sequence failed
     ├── NotApplied             it never reached the engine, or was refused unread: safe to give up
     │   ├── Unreachable
@@ -89,6 +91,25 @@ class TooLarge(StatementFailed):
     code = "too_large"
 
 
+class Refused(StatementFailed):
+    """The engine said that it did not apply the statement, in a word that is not the contract's.
+
+    ``constraint`` carries that word. A word that speaks of a timeout or of a process that died is
+    not this error but ``OutcomeUnknown``.
+    """
+
+    code = "refused"
+
+
+class ValueRefused(StatementFailed):
+    """A parameter that is sent to no engine: NUL, a lone surrogate, beyond 64 bits, another type.
+
+    Raised by the client before anything of the call is sent.
+    """
+
+    code = "value_refused"
+
+
 class NotExecuted(StatementFailed):
     """An earlier statement of the same sequence failed, so this one was not run."""
 
@@ -116,7 +137,7 @@ class Unauthorized(NotApplied):
 
 
 class OutcomeUnknown(DatabaseError):
-    """Timeout, reset, bare 5xx, truncated or malformed reply: the statement may have been applied."""
+    """Timeout, reset, bare 5xx, truncated or malformed reply: it may have been applied."""
 
 
 class ContractBroken(DatabaseError):
