@@ -24,3 +24,8 @@ class Statement:
     name: str
     sql: LiteralString
     params: tuple[Value, ...] = ()
+
+
+def repeated(part: LiteralString, count: int) -> LiteralString:
+    """Return ``part`` ``count`` times, separated by commas: the rows of VALUES, the marks of IN."""
+    return part + (", " + part) * (count - 1)

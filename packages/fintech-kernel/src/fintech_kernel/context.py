@@ -1,0 +1,48 @@
+"""The application's parts, put together once and handed to plugins: there are no globals."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from fintech_dbclient import Database
+from pydantic_settings import BaseSettings
+
+from fintech_kernel.clock import Clock
+from fintech_kernel.contracts.payouts import PayoutRail
+from fintech_kernel.contracts.processors import Processor
+from fintech_kernel.domain.events import Events
+from fintech_kernel.domain.journal import Journal
+from fintech_kernel.domain.operations import Operations
+from fintech_kernel.domain.permissions import Permissions
+from fintech_kernel.identifiers import Identifiers
+from fintech_kernel.security.secrets import KeyRing
+from fintech_kernel.security.tokens import TokenIssuer, TokenVerifier
+from fintech_kernel.services import Services
+from fintech_kernel.settings import KernelSettings
+
+Settings = TypeVar("Settings", bound=BaseSettings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppContext:
+    """What every plugin is built from."""
+
+    settings: KernelSettings
+    plugin_settings: Mapping[str, BaseSettings]
+    clock: Clock
+    identifiers: Identifiers
+    database: Database
+    journal: Journal
+    operations: Operations
+    events: Events
+    permissions: Permissions
+    keyring: KeyRing
+    tokens: TokenVerifier
+    token_issuer: TokenIssuer | None
+    services: Services = field(default_factory=Services)
+    processors: Mapping[str, Processor] = field(default_factory=dict[str, Processor])
+    payout_rails: Mapping[str, PayoutRail] = field(default_factory=dict[str, PayoutRail])
+
+    def settings_of(self, model: type[Settings]) -> Settings:
+        """Return a plugin's settings by their model."""
+        return next(one for one in self.plugin_settings.values() if isinstance(one, model))

@@ -1,0 +1,83 @@
+"""What a payment processor is to us: calls that are repeated under one key until they answer.
+
+Within ``key_retention_seconds`` one key has one final answer, declines included. A timeout is no
+answer; "not found" is none either, since the first call may still be on its way.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from fintech_kernel.money import Money
+
+
+class Outcome(StrEnum):
+    """What a processor said, or did not say."""
+
+    APPROVED = "approved"
+    DECLINED = "declined"
+    PENDING = "pending"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessorAnswer:
+    """An answer. ``decline_code`` is ours (stable), ``processor_reference`` the processor's."""
+
+    outcome: Outcome
+    amount: Money | None = None
+    decline_code: str = ""
+    processor_reference: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessorCapabilities:
+    """What a processor can do and for how long it remembers."""
+
+    partial_capture: bool
+    multiple_capture: bool
+    partial_refund: bool
+    asynchronous: bool
+    key_retention_seconds: int
+    in_flight_limit_seconds: int
+
+
+class Processor(Protocol):
+    """A processor. ``key`` is ``operation:step``: repeats of one key have one effect.
+
+    Methods never raise for what the processor or the network does: they answer ``UNKNOWN``.
+    """
+
+    @property
+    def name(self) -> str:
+        """Stable name; part of ledger accounts (``assets:processor:{name}``)."""
+        ...
+
+    @property
+    def capabilities(self) -> ProcessorCapabilities:
+        """What it declares about itself."""
+        ...
+
+    async def authorize(
+        self, *, key: str, payment_id: str, amount: Money, payment_method: str, capture: bool
+    ) -> ProcessorAnswer:
+        """Reserve ``amount``; with ``capture`` take it at once (a sale)."""
+        ...
+
+    async def capture(self, *, key: str, payment_id: str, amount: Money) -> ProcessorAnswer:
+        """Take some of what was authorized."""
+        ...
+
+    async def cancel(self, *, key: str, payment_id: str) -> ProcessorAnswer:
+        """Give up what was authorized and not captured."""
+        ...
+
+    async def refund(
+        self, *, key: str, payment_id: str, refund_id: str, amount: Money
+    ) -> ProcessorAnswer:
+        """Give back some of what was captured."""
+        ...
+
+    async def query(self, *, key: str) -> ProcessorAnswer | None:
+        """Return what became of a key, or None where the processor knows nothing of it (no outcome)."""
+        ...

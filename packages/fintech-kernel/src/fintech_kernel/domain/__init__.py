@@ -1,0 +1,1 @@
+"""What the kernel knows: operations, journal, events, jobs, permissions. No HTTP, no SQL text."""

@@ -1,0 +1,279 @@
+"""The journal as outbox: entries become deliveries, deliveries reach handlers, at least once.
+
+Dispatch goes by flag, never by "id greater than the last seen": rows commit late. Audit sinks are
+handlers that want everything. Every handler has its own queue and job, so one that fails or hangs
+neither delays nor breaks another, nor the operation that wrote the entry.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+from fintech_dbclient import Database, Row, UniqueViolation, Value
+from loguru import logger
+
+from fintech_kernel.clock import MILLISECONDS_PER_SECOND, Clock
+from fintech_kernel.domain.journal import Entry
+from fintech_kernel.hooks import AuditSink, EventHandler, Job
+from fintech_kernel.identifiers import Identifiers
+from fintech_kernel.infrastructure import queries
+
+DISPATCH_BATCH: Final = 50
+"""Entries of one dispatch pass."""
+
+DELIVERY_INSERT_ROWS_MAX: Final = 100
+DELIVERY_BATCH: Final = 32
+DELIVERY_CONCURRENCY: Final = 8
+DELIVERY_LEASE_MARGIN_SECONDS: Final = 5.0
+"""A delivery's lease is the handler's timeout and this."""
+
+DISPATCH_EVERY_SECONDS: Final = 1.0
+DELIVER_EVERY_SECONDS: Final = 1.0
+PASS_TIMEOUT_SECONDS: Final = 60.0
+
+BACKOFF_SECONDS_MIN: Final = 1
+BACKOFF_SECONDS_MAX: Final = 3600
+
+AUDIT_ATTEMPTS_MAX: Final = 20
+"""A sink gets more patience than a handler: the trail should reach it after a long outage too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscriber:
+    """A handler or sink as dispatch sees it."""
+
+    name: str
+    event: str
+    handle: Callable[[Entry], Awaitable[None]]
+    timeout_seconds: float
+    attempts_max: int
+
+
+class Events:
+    """Dispatches entries and delivers them."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        identifiers: Identifiers,
+        jitter: random.Random | None = None,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._identifiers = identifiers
+        self._jitter = jitter or random.Random()  # noqa: S311 - spreads load, guards nothing
+        self._subscribers: dict[str, Subscriber] = {}
+        self._wake: Callable[[str], None] = lambda _job: None
+
+    def subscribe(self, handlers: Sequence[EventHandler], sinks: Sequence[AuditSink]) -> None:
+        """Take the handlers and sinks of this process; called once, by the host."""
+        for handler in handlers:
+            self._subscribers[handler.name] = Subscriber(
+                name=handler.name,
+                event=handler.event,
+                handle=handler.handle,
+                timeout_seconds=handler.timeout_seconds,
+                attempts_max=handler.attempts_max,
+            )
+        for sink in sinks:
+            name = f"audit:{sink.name}"
+            self._subscribers[name] = Subscriber(
+                name=name,
+                event="*",
+                handle=sink.write,
+                timeout_seconds=sink.timeout_seconds,
+                attempts_max=AUDIT_ATTEMPTS_MAX,
+            )
+
+    def jobs(self) -> tuple[Job, ...]:
+        """Return the dispatch job and one delivery job per subscriber."""
+        dispatch = Job(
+            name="events.dispatch",
+            run=self.dispatch,
+            every_seconds=DISPATCH_EVERY_SECONDS,
+            timeout_seconds=PASS_TIMEOUT_SECONDS,
+        )
+        return (dispatch, *(self._delivery_job(one) for one in self._subscribers.values()))
+
+    def use_waker(self, wake: Callable[[str], None]) -> None:
+        """Learn how to run a job now: deliveries follow dispatch without waiting for their turn."""
+        self._wake = wake
+
+    def wake(self) -> None:
+        """Dispatch soon: an operation finished."""
+        self._wake("events.dispatch")
+
+    async def announce(self) -> None:
+        """Make this process's handlers known to all, so that a rolling deploy loses no event."""
+        known = await self._database.execute(queries.all_handlers())
+        events = {row["handler"]: row["event"] for row in known.rows}
+        for subscriber in self._subscribers.values():
+            if subscriber.name not in events:
+                try:
+                    await self._database.execute(
+                        queries.insert_handler(subscriber.name, subscriber.event)
+                    )
+                except UniqueViolation:
+                    continue  # another process of the same version was faster
+            elif events[subscriber.name] != subscriber.event:
+                await self._database.execute(
+                    queries.update_handler(subscriber.name, subscriber.event)
+                )
+
+    async def dispatch(self) -> None:
+        """Turn undispatched entries into deliveries until none is left."""
+        while await self._dispatch_batch():
+            for subscriber in self._subscribers:
+                self._wake(_delivery_job_name(subscriber))
+
+    async def deliver(self, name: str) -> None:
+        """Deliver what is due to one subscriber until nothing is."""
+        subscriber = self._subscribers[name]
+        gate = asyncio.Semaphore(DELIVERY_CONCURRENCY)
+
+        async def attempt(row: Row) -> None:
+            async with gate:
+                await self._deliver_one(subscriber, row)
+
+        while True:
+            due = await self._database.execute(
+                queries.due_deliveries(
+                    handler=name, now=self._clock.now_milliseconds(), limit=DELIVERY_BATCH
+                )
+            )
+            if not due.rows:
+                return
+            async with asyncio.TaskGroup() as group:
+                for row in due.rows:
+                    group.create_task(attempt(row))
+
+    def _delivery_job(self, subscriber: Subscriber) -> Job:
+        async def run() -> None:
+            await self.deliver(subscriber.name)
+
+        return Job(
+            name=_delivery_job_name(subscriber.name),
+            run=run,
+            every_seconds=DELIVER_EVERY_SECONDS,
+            timeout_seconds=PASS_TIMEOUT_SECONDS + subscriber.timeout_seconds,
+        )
+
+    async def _dispatch_batch(self) -> bool:
+        """Dispatch one batch; entries are read before handlers, so a new handler misses nothing."""
+        undispatched, handlers = await self._database.run(
+            [queries.undispatched_entries(DISPATCH_BATCH), queries.all_handlers()]
+        )
+        entries = [Entry.from_row(row) for row in undispatched.unwrap().rows]
+        if not entries:
+            return False
+        now = self._clock.now_milliseconds()
+        rows: dict[str, tuple[Value, ...]] = {}
+        for entry in entries:
+            for handler in handlers.unwrap().rows:
+                if fnmatchcase(entry.type, str(handler["event"])):
+                    name = str(handler["handler"])
+                    delivery_id = f"{name}>{entry.entry_id}"
+                    nonce = self._identifiers.nonce()
+                    rows[delivery_id] = (
+                        delivery_id,
+                        entry.entry_id,
+                        entry.stream_id,
+                        entry.seq,
+                        name,
+                        nonce,
+                        now,
+                    )
+        await self._insert_deliveries(rows)
+        await self._database.execute(queries.mark_dispatched([entry.entry_id for entry in entries]))
+        return True
+
+    async def _insert_deliveries(self, rows: dict[str, tuple[Value, ...]]) -> None:
+        """Insert deliveries and return when all of them were seen to stand."""
+        missing = list(rows)
+        for start in range(0, len(missing), DELIVERY_INSERT_ROWS_MAX):
+            chunk = missing[start : start + DELIVERY_INSERT_ROWS_MAX]
+            try:
+                await self._database.execute(
+                    queries.insert_deliveries([rows[one] for one in chunk])
+                )
+            except UniqueViolation:
+                await self._insert_missing(chunk, rows)
+
+    async def _insert_missing(
+        self, chunk: Sequence[str], rows: dict[str, tuple[Value, ...]]
+    ) -> None:
+        """Some stand already (another dispatcher, or our own lost reply): insert the others singly."""
+        standing = await self._database.execute(queries.existing_deliveries(chunk))
+        known = {row["delivery_id"] for row in standing.rows}
+        for delivery_id in chunk:
+            if delivery_id not in known:
+                try:
+                    await self._database.execute(queries.insert_deliveries([rows[delivery_id]]))
+                except UniqueViolation:
+                    continue
+
+    async def _deliver_one(self, subscriber: Subscriber, row: Row) -> None:
+        delivery: dict[str, Any] = dict(row)
+        nonce = self._identifiers.nonce()
+        attempts = delivery["attempts"] + 1
+        lease = subscriber.timeout_seconds + DELIVERY_LEASE_MARGIN_SECONDS
+        lease_until = self._clock.now_milliseconds() + int(lease * MILLISECONDS_PER_SECOND)
+        _, read_back, found = await self._database.run(
+            [
+                queries.take_delivery(
+                    held_nonce=delivery["nonce"],
+                    nonce=nonce,
+                    lease_until=lease_until,
+                    attempts=attempts,
+                ),
+                queries.delivery_by_id(delivery["delivery_id"]),
+                queries.entry_by_id(delivery["entry_id"]),
+            ]
+        )
+        if read_back.unwrap().rows[0]["nonce"] != nonce:
+            return
+        error = await self._handle(subscriber, Entry.from_row(found.unwrap().rows[0]))
+        if not error:
+            state, settled_nonce, pause = "done", f"done:{delivery['delivery_id']}", 0
+        elif attempts >= subscriber.attempts_max:
+            state, settled_nonce, pause = "dead", f"dead:{delivery['delivery_id']}", 0
+            logger.error("delivery dead-lettered", handler=subscriber.name, attempts=attempts)
+        else:
+            state, settled_nonce = "pending", self._identifiers.nonce()
+            pause = self._backoff_milliseconds(attempts)
+        await self._database.execute(
+            queries.settle_delivery(
+                nonce=nonce,
+                state=state,
+                settled_nonce=settled_nonce,
+                next_run_at=self._clock.now_milliseconds() + pause,
+                error=error,
+            )
+        )
+
+    async def _handle(self, subscriber: Subscriber, entry: Entry) -> str:
+        """Call the subscriber; return what went wrong, or an empty text."""
+        try:
+            async with asyncio.timeout(subscriber.timeout_seconds):
+                await subscriber.handle(entry)
+        except TimeoutError:
+            return "timeout"
+        except Exception as error:  # noqa: BLE001 - a subscriber's fault is its own
+            logger.warning(
+                "event handler failed", handler=subscriber.name, error=type(error).__name__
+            )
+            return type(error).__name__
+        return ""
+
+    def _backoff_milliseconds(self, attempts: int) -> int:
+        ceiling = min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS_MIN * 2 ** min(attempts, 16))
+        return int(self._jitter.uniform(ceiling / 2, ceiling) * MILLISECONDS_PER_SECOND)
+
+
+def _delivery_job_name(subscriber: str) -> str:
+    return f"events.deliver:{subscriber}"

@@ -1,0 +1,241 @@
+"""The journal: streams of entries, hash-chained, appended by key.
+
+An entry is a decision made durable: state change, audit record and outgoing event in one row. Its
+``entry_id`` (``stream:seq``) is optimistic concurrency by key; its ``step_key``
+(``operation:step``) makes a step happen once, whoever runs it.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from fintech_dbclient import Database, Row, Value
+
+from fintech_kernel.canonical import Json, canonical_json, sha256_hex
+from fintech_kernel.errors import InvariantBroken
+from fintech_kernel.infrastructure import queries
+
+GENESIS_HASH: Final = "0" * 64
+"""What the first entry of a stream names as its predecessor's hash."""
+
+STREAM_ENTRIES_MAX: Final = 1_000
+"""Longest stream: a stream is read whole before each append, so its length is a limit, not a habit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """An entry before it has a place: what happened, without when and where."""
+
+    type: str
+    data: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A journal row as it stands. ``data`` is the stored JSON, decoded."""
+
+    entry_id: str
+    step_key: str
+    stream_id: str
+    seq: int
+    type: str
+    data: Mapping[str, Any]
+    actor: Mapping[str, Any]
+    request_id: str
+    occurred_at: int
+    previous_hash: str
+    hash: str
+
+    @classmethod
+    def from_row(cls, row: Row) -> "Entry":
+        """Decode a row."""
+        return cls(
+            entry_id=_text(row, "entry_id"),
+            step_key=_text(row, "step_key"),
+            stream_id=_text(row, "stream_id"),
+            seq=_number(row, "seq"),
+            type=_text(row, "type"),
+            data=json.loads(_text(row, "data")),
+            actor=json.loads(_text(row, "actor")),
+            request_id=_text(row, "request_id"),
+            occurred_at=_number(row, "occurred_at"),
+            previous_hash=_text(row, "previous_hash"),
+            hash=_text(row, "hash"),
+        )
+
+    @property
+    def merchant_id(self) -> str:
+        """The merchant in whose stream this stands; empty for the platform's."""
+        return self.stream_id.partition("/")[0]
+
+    @property
+    def object_id(self) -> str:
+        """The object that the stream is about."""
+        return self.stream_id.partition("/")[2]
+
+    @property
+    def operation_id(self) -> str:
+        """The operation that wrote it."""
+        return self.step_key.partition(":")[0]
+
+    def columns(self) -> tuple[Value, ...]:
+        """Return the values of a row, in the order of the insert."""
+        return (
+            self.entry_id,
+            self.step_key,
+            self.stream_id,
+            self.seq,
+            self.type,
+            canonical_json(self.data),
+            canonical_json(self.actor),
+            self.request_id,
+            self.occurred_at,
+            self.previous_hash,
+            self.hash,
+        )
+
+    def computed_hash(self) -> str:
+        """Return the hash that this entry must carry: over its place, content and predecessor."""
+        return sha256_hex(
+            canonical_json(
+                [
+                    self.entry_id,
+                    self.step_key,
+                    self.type,
+                    self.data,
+                    self.actor,
+                    self.request_id,
+                    self.occurred_at,
+                    self.previous_hash,
+                ]
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """All entries of one object, in order."""
+
+    stream_id: str
+    entries: tuple[Entry, ...] = ()
+
+    @classmethod
+    def from_rows(cls, stream_id: str, rows: Iterable[Row]) -> "Stream":
+        """Order rows and check that positions are dense and hashes chain.
+
+        Raises:
+            InvariantBroken: a gap, or a link that does not hold.
+        """
+        entries = tuple(sorted((Entry.from_row(row) for row in rows), key=lambda entry: entry.seq))
+        previous = GENESIS_HASH
+        for position, entry in enumerate(entries, start=1):
+            if entry.seq != position or entry.previous_hash != previous:
+                raise InvariantBroken(f"stream {stream_id} breaks at position {position}")
+            previous = entry.hash
+        return cls(stream_id, entries)
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever written to it."""
+        return bool(self.entries)
+
+    def step(self, step_key: str) -> tuple[Entry, ...]:
+        """Return the entries that a step wrote (``step_key`` and ``step_key:1``, ...)."""
+        more = f"{step_key}:"
+        return tuple(
+            entry
+            for entry in self.entries
+            if entry.step_key == step_key
+            or (entry.step_key.startswith(more) and entry.step_key[len(more) :].isdigit())
+        )
+
+    def followed_by(self, entries: Sequence[Entry]) -> "Stream":
+        """Return the stream with entries behind its head."""
+        return Stream(self.stream_id, (*self.entries, *entries))
+
+    def until(self, entry: Entry) -> "Stream":
+        """Return the stream as it was when ``entry`` had just been written: it never changes again."""
+        return Stream(self.stream_id, self.entries[: entry.seq])
+
+    def verified(self) -> "Stream":
+        """Return this stream after recomputing every hash.
+
+        Raises:
+            InvariantBroken: an entry was changed after it was written.
+        """
+        for entry in self.entries:
+            if entry.hash != entry.computed_hash():
+                raise InvariantBroken(f"entry {entry.entry_id} does not match its hash")
+        return self
+
+    def next_entries(
+        self,
+        drafts: Sequence[Draft],
+        *,
+        step_key: str,
+        actor: Mapping[str, Json],
+        request_id: str,
+        occurred_at: int,
+    ) -> tuple[Entry, ...]:
+        """Give drafts their places behind the head, chained.
+
+        Raises:
+            InvariantBroken: no drafts, or the stream would exceed ``STREAM_ENTRIES_MAX``.
+        """
+        if not drafts:
+            raise InvariantBroken(f"step {step_key} decided nothing")
+        if len(self.entries) + len(drafts) > STREAM_ENTRIES_MAX:
+            raise InvariantBroken(f"stream {self.stream_id} exceeds {STREAM_ENTRIES_MAX} entries")
+        previous = self.entries[-1].hash if self.entries else GENESIS_HASH
+        placed: list[Entry] = []
+        for index, draft in enumerate(drafts):
+            seq = len(self.entries) + index + 1
+            unhashed = Entry(
+                entry_id=f"{self.stream_id}:{seq}",
+                step_key=step_key if index == 0 else f"{step_key}:{index}",
+                stream_id=self.stream_id,
+                seq=seq,
+                type=draft.type,
+                data=draft.data,
+                actor=actor,
+                request_id=request_id,
+                occurred_at=occurred_at,
+                previous_hash=previous,
+                hash="",
+            )
+            previous = unhashed.computed_hash()
+            placed.append(replace(unhashed, hash=previous))
+        return tuple(placed)
+
+
+def stream_id_of(merchant_id: str, object_id: str) -> str:
+    """Return the id of an object's stream: a foreign object is simply an absent stream."""
+    return f"{merchant_id}/{object_id}"
+
+
+class Journal:
+    """Reads streams. Appending belongs to operations, which own the steps."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def stream(self, merchant_id: str, object_id: str) -> Stream:
+        """Return an object's stream; empty where there is none."""
+        stream_id = stream_id_of(merchant_id, object_id)
+        result = await self._database.execute(queries.entries_of_stream(stream_id))
+        return Stream.from_rows(stream_id, result.rows)
+
+
+def _text(row: Row, column: str) -> str:
+    value = row[column]
+    if not isinstance(value, str):
+        raise InvariantBroken(f"journal.{column} is not text")
+    return value
+
+
+def _number(row: Row, column: str) -> int:
+    value = row[column]
+    if not isinstance(value, int):
+        raise InvariantBroken(f"journal.{column} is not a number")
+    return value

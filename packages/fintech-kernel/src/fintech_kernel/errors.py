@@ -1,0 +1,178 @@
+"""The errors of the kernel, and the root of every plugin's own.
+
+::
+
+    FintechError
+    ├── StartupFault            the server must not start; all faults are listed at once
+    ├── Refusal                 a business rule said no; recorded, final, the same for every repeat
+    ├── RequestRefused          the request cannot be taken as it is; nothing was recorded
+    │   ├── Unauthenticated
+    │   ├── Forbidden
+    │   ├── NotFound            absent, or somebody else's: the two look alike
+    │   ├── InvalidRequest
+    │   ├── IdempotencyKeyMissing
+    │   ├── IdempotencyKeyReused
+    │   └── IdempotencyKeyExpired
+    ├── TryAgainLater
+    │   ├── OperationRunning    another executor holds the operation
+    │   └── OutcomeUnknown      it may have happened; repeat with the same key
+    └── InvariantBroken         what must be impossible: stop and alarm, never guess
+
+Each public leaf has a ``code`` (stable, for programs) and a ``title`` (fixed text, for people). The
+web layer maps them to RFC 9457 problem documents; nothing else of an exception ever leaves.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+
+class FintechError(Exception):
+    """Root of all errors of the kernel and of plugins."""
+
+    code: ClassVar[str] = "internal_error"
+    title: ClassVar[str] = "Something went wrong on our side."
+
+
+class StartupFault(FintechError):
+    """The server must not start.
+
+    Attributes:
+        faults: one line each: what is wrong, with what, and what to do.
+    """
+
+    code = "startup_fault"
+    title = "The server cannot start."
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = tuple(faults)
+
+
+class Refusal(FintechError):
+    """A business rule said no. Subclasses are a plugin's ``domain/errors.py``.
+
+    A refusal of an operation is recorded in the journal like an acceptance, so that a late packet
+    cannot turn the answer that a client was given.
+
+    Attributes:
+        facts: public facts about the refusal (ids, amounts), shown in the problem document.
+    """
+
+    code = "refused"
+    title = "The request was refused."
+
+    def __init__(self, **facts: str | int) -> None:
+        super().__init__(self.code)
+        self.facts: Mapping[str, str | int] = facts
+
+
+class RequestRefused(FintechError):
+    """The request cannot be taken as it is; nothing was recorded under its key."""
+
+    code = "request_refused"
+    title = "The request cannot be taken as it is."
+
+
+class Unauthenticated(RequestRefused):
+    """No valid token. The reason is logged, never answered."""
+
+    code = "unauthenticated"
+    title = "A valid bearer token is required."
+
+
+class Forbidden(RequestRefused):
+    """The principal lacks the permission."""
+
+    code = "forbidden"
+    title = "The credentials do not permit this."
+
+
+class NotFound(RequestRefused):
+    """Absent or not the caller's: the two cannot be told apart."""
+
+    code = "not_found"
+    title = "There is no such resource."
+
+
+class InvalidRequest(RequestRefused):
+    """The request breaks a rule of its schema.
+
+    Attributes:
+        pointer: RFC 6901 pointer to the part (``/amount``, ``/headers/idempotency-key``).
+        rule: the rule that it breaks, fixed text.
+    """
+
+    code = "invalid_request"
+    title = "The request is not valid."
+
+    def __init__(self, pointer: str, rule: str) -> None:
+        super().__init__(f"{pointer}: {rule}")
+        self.pointer = pointer
+        self.rule = rule
+
+
+class IdempotencyKeyMissing(RequestRefused):
+    """A request that moves something came without ``Idempotency-Key``."""
+
+    code = "idempotency_key_missing"
+    title = "This request needs an Idempotency-Key header."
+
+
+class IdempotencyKeyReused(RequestRefused):
+    """The key was used for another request."""
+
+    code = "idempotency_key_reused"
+    title = "This Idempotency-Key was used for a different request."
+
+
+class IdempotencyKeyExpired(RequestRefused):
+    """The key's answer is no longer kept; the effect stands and is not repeated.
+
+    Attributes:
+        operation_id: the operation that the key named.
+    """
+
+    code = "idempotency_key_expired"
+    title = "The answer to this Idempotency-Key is no longer kept; its effect stands."
+
+    def __init__(self, operation_id: str) -> None:
+        super().__init__(operation_id)
+        self.operation_id = operation_id
+
+
+class TryAgainLater(FintechError):
+    """Not now.
+
+    Attributes:
+        operation_id: the operation, whose state can be read.
+        retry_after_seconds: when to come back.
+    """
+
+    code = "try_again_later"
+    title = "The request cannot be served right now."
+
+    def __init__(self, operation_id: str | None = None, *, retry_after_seconds: int = 1) -> None:
+        super().__init__(operation_id or self.code)
+        self.operation_id = operation_id
+        self.retry_after_seconds = retry_after_seconds
+
+
+class OperationRunning(TryAgainLater):
+    """Another executor holds the operation."""
+
+    code = "operation_running"
+    title = "A request with this Idempotency-Key is still running."
+
+
+class OutcomeUnknown(TryAgainLater):
+    """The operation is recorded and will be finished; its outcome is not known yet."""
+
+    code = "outcome_unknown"
+    title = "The outcome is not known yet. Repeat the request with the same Idempotency-Key."
+
+
+class InvariantBroken(FintechError):
+    """Something that must be impossible was seen. Nothing is guessed: the work stops and alarms."""
+
+    code = "invariant_broken"
+    title = "An internal check failed and the work was stopped."

@@ -1,0 +1,1 @@
+"""The kernel's tables and all of its SQL."""

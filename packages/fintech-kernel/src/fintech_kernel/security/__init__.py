@@ -1,0 +1,1 @@
+"""Tokens, derived keys, and what must never be stored."""

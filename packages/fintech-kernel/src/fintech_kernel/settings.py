@@ -1,0 +1,184 @@
+"""Settings: read once, immutable, every fault in one error, no default for a secret."""
+
+import os
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from fintech_kernel.errors import StartupFault
+from fintech_kernel.hooks import SettingsSpec
+
+SECRET_LENGTH_MIN: Final = 32
+"""Characters of a shared secret: 256 bits of hex are 64, of base64 43; 32 is the floor of RFC 7518 3.2."""
+
+KNOWN_SECRETS: Final = (
+    "secret",
+    "changeme",
+    "change-me",
+    "password",
+    "example",
+    "insecure",
+    "test",
+)
+
+LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class Environment(StrEnum):
+    """Where the server runs. Production refuses what development forgives."""
+
+    DEVELOPMENT = "development"
+    TEST = "test"
+    STAGING = "staging"
+    PRODUCTION = "production"
+
+
+class KernelSettings(BaseSettings):
+    """The settings of the kernel. Plugins bring their own (``PAYMENTS_*``, ``SETTLEMENTS_*``)."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    app_env: Environment = Environment.DEVELOPMENT
+    app_host: str = "127.0.0.1"
+    app_port: Port = 8000
+    app_docs: bool | None = Field(
+        default=None, description="serve /docs; default: only in development and test"
+    )
+    app_secret: SecretStr = Field(
+        description="keys of fingerprints and cursors are derived from it; at least 32 characters"
+    )
+    app_secret_id: str = Field(default="k1", pattern=r"^[a-z0-9]{1,16}$")
+    app_secrets_previous: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="earlier secrets by id, so that stored fingerprints compare",
+    )
+    app_request_timeout_seconds: Seconds = 15.0
+    app_body_bytes_max: Annotated[int, Field(ge=1024, le=10_000_000)] = 65_536
+    app_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    app_migrate_on_start: bool = True
+    app_jobs: bool = Field(
+        default=True, description="run recovery, dispatch and plugins' jobs here"
+    )
+
+    db_base_url: str
+    db_timeout_seconds: Seconds = 5.0
+    db_api_token: SecretStr | None = None
+
+    jwt_algorithm: Literal["HS256", "HS384", "HS512", "RS256", "ES256", "EdDSA"] = "HS256"
+    jwt_secret: SecretStr | None = None
+    jwt_public_key: SecretStr | None = None
+    jwt_private_key: SecretStr | None = None
+    jwt_key_id: str = "k1"
+    jwt_issuer: str = "fintech"
+    jwt_audience: str = "fintech-api"
+    jwt_lifetime_seconds: Annotated[int, Field(ge=60, le=900)] = 900
+
+    operation_lease_seconds: Seconds = Field(
+        default=20.0,
+        description="how long an executor may hold an operation; above the request timeout",
+    )
+    operation_wait_seconds: Seconds = Field(
+        default=2.0,
+        description="how long a repeat waits for a running operation before it answers 409",
+    )
+
+    @model_validator(mode="after")
+    def _checks(self) -> "KernelSettings":
+        faults = [*self._key_faults(), *self._lease_faults()]
+        if self.app_env is Environment.PRODUCTION:
+            faults += self._production_faults()
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    @property
+    def docs_served(self) -> bool:
+        """Whether /docs and the OpenAPI document are served."""
+        if self.app_docs is not None:
+            return self.app_docs
+        return self.app_env in {Environment.DEVELOPMENT, Environment.TEST}
+
+    def _key_faults(self) -> list[str]:
+        faults: list[str] = []
+        if len(self.app_secret.get_secret_value()) < SECRET_LENGTH_MIN:
+            faults.append(f"APP_SECRET needs at least {SECRET_LENGTH_MIN} characters")
+        if self.jwt_algorithm.startswith("HS"):
+            if self.jwt_secret is None:
+                faults.append(f"JWT_SECRET is required with JWT_ALGORITHM={self.jwt_algorithm}")
+            elif len(self.jwt_secret.get_secret_value()) < SECRET_LENGTH_MIN:
+                faults.append(f"JWT_SECRET needs at least {SECRET_LENGTH_MIN} characters")
+        elif self.jwt_public_key is None:
+            faults.append(f"JWT_PUBLIC_KEY is required with JWT_ALGORITHM={self.jwt_algorithm}")
+        return faults
+
+    def _lease_faults(self) -> list[str]:
+        if self.operation_lease_seconds <= self.app_request_timeout_seconds:
+            return ["OPERATION_LEASE_SECONDS must be above APP_REQUEST_TIMEOUT_SECONDS"]
+        return []
+
+    def _production_faults(self) -> list[str]:
+        faults: list[str] = []
+        for name, secret in (("APP_SECRET", self.app_secret), ("JWT_SECRET", self.jwt_secret)):
+            text = secret.get_secret_value().lower() if secret else ""
+            if any(known in text for known in KNOWN_SECRETS):
+                faults.append(f"{name} looks like an example; generate one")
+        database = urlsplit(self.db_base_url)
+        if database.scheme != "https" and database.hostname not in LOOPBACK_HOSTS:
+            faults.append("DB_BASE_URL must be https:// where the database is not on this machine")
+        if self.docs_served:
+            faults.append("APP_DOCS must be false: documentation is served without authentication")
+        return faults
+
+
+def load_settings(
+    specs: Sequence[SettingsSpec], values: Mapping[str, object] | None = None
+) -> dict[str, BaseSettings]:
+    """Read all settings models together.
+
+    ``values`` are named like environment variables in lower case and take precedence. A ``.env``
+    file is read in development and test only.
+
+    Raises:
+        StartupFault: one line for every fault of every model.
+    """
+    given = dict(values or {})
+    loaded: dict[str, BaseSettings] = {}
+    faults: list[str] = []
+    env_file = None if _names_production(given) else ".env"
+    for spec in specs:
+        prefix = str(spec.model.model_config.get("env_prefix") or "").lower()
+        fields: dict[str, Any] = {
+            field: given[prefix + field]
+            for field in spec.model.model_fields
+            if prefix + field in given
+        }
+        try:
+            loaded[spec.name] = spec.model(_env_file=env_file, **fields)
+        except ValidationError as error:
+            faults += [
+                _fault_line(spec.model, fault) for fault in error.errors(include_input=False)
+            ]
+    if faults:
+        raise StartupFault(faults)
+    return loaded
+
+
+def _names_production(given: Mapping[str, object]) -> bool:
+    named = str(given.get("app_env") or os.environ.get("APP_ENV", Environment.DEVELOPMENT))
+    return named in {Environment.STAGING, Environment.PRODUCTION}
+
+
+def _fault_line(model: type[BaseSettings], fault: ErrorDetails) -> str:
+    location = fault["loc"]
+    prefix = str(model.model_config.get("env_prefix") or "")
+    name = (prefix + "_".join(str(part) for part in location)).upper()
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{name}: {message}" if location else message
