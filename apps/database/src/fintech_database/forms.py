@@ -197,8 +197,12 @@ def _tokens(sql: str) -> list[_Token]:
             depth += (text == "(") - (text == ")")
             if depth > NESTING_MAX:
                 raise FormRefused("too_large", f"parentheses nest deeper than {NESTING_MAX}")
+            if depth < 0:
+                raise FormRefused("syntax_error", "a parenthesis is closed that was not opened")
             tokens.append(_Token(group, text, position))
         position = found.end()
+    if depth:
+        raise FormRefused("syntax_error", "a parenthesis is not closed")
     return tokens
 
 
