@@ -1,0 +1,111 @@
+"""What is wrong with a request before any of our own words are read: its form.
+
+::
+
+    RequestRefused
+    └── FormRefused
+        ├── MalformedJson          400
+        ├── BodyNotExpected        422
+        ├── CardNumberRefused      422
+        ├── UnsupportedMediaType   415
+        ├── BodyTooLarge           413
+        ├── UrlTooLong             414
+        ├── HeadersTooLarge        431
+        ├── BodyTooSlow            408
+        └── DeadlineExceeded       503
+"""
+
+from typing import ClassVar
+
+from fintech_kernel.errors import RequestRefused
+
+
+class FormRefused(RequestRefused):
+    """Root of the errors of a request's form."""
+
+    status: ClassVar[int] = 400
+
+    def __init__(self) -> None:
+        super().__init__(self.code)
+
+
+class MalformedJson(FormRefused):
+    """The body is not JSON that every reader reads alike.
+
+    Attributes:
+        rule: the rule that it breaks, fixed text.
+    """
+
+    code = "malformed_json"
+    title = "The body is not well-formed JSON."
+    status = 400
+
+    def __init__(self, rule: str) -> None:
+        super().__init__()
+        self.rule = rule
+
+
+class BodyNotExpected(FormRefused):
+    """A body was sent to an operation that takes none."""
+
+    code = "body_not_expected"
+    title = "This operation takes no body."
+    status = 422
+
+
+class CardNumberRefused(FormRefused):
+    """A string looks like a card number. It is neither stored nor logged, nor said where it stood."""
+
+    code = "card_number_refused"
+    title = (
+        "The request holds something that looks like a card number. Send a token of the processor."
+    )
+    status = 422
+
+
+class UnsupportedMediaType(FormRefused):
+    """The body is not ``application/json``, or it is compressed."""
+
+    code = "unsupported_media_type"
+    title = "Send the body as application/json in UTF-8, not compressed."
+    status = 415
+
+
+class BodyTooLarge(FormRefused):
+    """The body is longer than the limit."""
+
+    code = "body_too_large"
+    title = "The body is too large."
+    status = 413
+
+
+class UrlTooLong(FormRefused):
+    """Path and query are longer than the limit."""
+
+    code = "url_too_long"
+    title = "The URL is too long."
+    status = 414
+
+
+class HeadersTooLarge(FormRefused):
+    """The headers are longer or more than the limits."""
+
+    code = "headers_too_large"
+    title = "The headers are too large."
+    status = 431
+
+
+class BodyTooSlow(FormRefused):
+    """The body did not arrive before the deadline."""
+
+    code = "body_too_slow"
+    title = "The body did not arrive in time."
+    status = 408
+
+
+class DeadlineExceeded(FormRefused):
+    """The answer was not ready before the deadline. What was recorded is finished regardless."""
+
+    code = "deadline_exceeded"
+    title = "The answer was not ready in time. Repeat the request with the same Idempotency-Key."
+    status = 503
