@@ -203,7 +203,10 @@ class HttpDatabase:
         check_values(sequence)
         if self._circuit.is_open:
             raise CircuitOpen("the database could not be reached lately: not sent, try later")
-        deadline = _loop_time() + seconds_left(self._timeout_seconds)
+        seconds = seconds_left(self._timeout_seconds)
+        if seconds <= 0:
+            raise NotApplied(f"{sequence[0].name}: the deadline had passed before the call")
+        deadline = _loop_time() + seconds
         attempt = 0
         is_alone = False
         was_sent: OutcomeUnknown | None = None

@@ -45,7 +45,7 @@ _log = logging.getLogger("fintech_dbclient")
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _OK = 200
-_REFUSED = frozenset({400, 413})
+_REFUSED = frozenset({400, 404, 405, 413})
 _BUSY = frozenset({429, 503})
 _UNAUTHORIZED = 401
 

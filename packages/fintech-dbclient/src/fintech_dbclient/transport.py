@@ -163,6 +163,7 @@ class _Connection(asyncio.Protocol):
         self._received = 0
         self._has_head = False
         self._has_length = False
+        self._is_complete = False
 
     async def exchange(self, message: bytes) -> tuple[int, _Headers, bytes]:
         """Write a request and wait for its reply: status, headers, body."""
@@ -215,6 +216,10 @@ class _Connection(asyncio.Protocol):
 
     # What httptools calls.
 
+    def on_message_begin(self) -> None:
+        if self._is_complete:  # behind our reply comes another that nobody asked for
+            self.is_usable = False
+
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers.append((name, value))
         if name.lower() in {b"content-length", b"transfer-encoding"}:
@@ -231,6 +236,7 @@ class _Connection(asyncio.Protocol):
         if status < 200:  # noqa: PLR2004 - RFC 9110 15.2: interim, the reply is still to come
             self._headers, self._body, self._has_head = [], [], False
             return
+        self._is_complete = True
         self.is_usable = self.is_usable and self._parser.should_keep_alive()
         self._succeed(status)
 

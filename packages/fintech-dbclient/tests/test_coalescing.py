@@ -1,0 +1,263 @@
+"""Concurrent callers share requests and nothing else."""
+
+import asyncio
+import json
+import time
+
+import pytest
+from fintech_dbclient import (
+    CheckViolation,
+    NotApplied,
+    OutcomeUnknown,
+    Overloaded,
+    Statement,
+    deadline_within,
+)
+
+pytestmark = pytest.mark.anyio
+
+SQL = "INSERT INTO notes (k) VALUES (?)"
+
+
+def insert(key: str) -> Statement:
+    return Statement(name="notes.insert", sql=SQL, params=(key,))
+
+
+def keys(heard) -> list[list[str]]:
+    document = json.loads(heard.body)
+    sequences = document.get("sequences", [[document]])
+    return [[one["params"][0] for one in sequence] for sequence in sequences]
+
+
+async def silence(server, writer, heard):
+    await asyncio.sleep(30)
+
+
+def slow(seconds):
+    async def behave(server, writer, heard):
+        await asyncio.sleep(seconds)
+        server.reply(writer, server.good(heard))
+
+    return behave
+
+
+async def close(server, writer, heard):
+    writer.close()
+
+
+async def test_a_lone_statement_travels_alone(faulty, connect):
+    async with connect(faulty.url) as database:
+        await database.execute(insert("a"))
+        await database.execute(insert("b"))
+    assert [heard.path for heard in faulty.heard] == ["/execute", "/execute"]
+
+
+async def test_statements_of_one_turn_leave_together(faulty, connect):
+    async with connect(faulty.url) as database:
+        await database.health()
+        await asyncio.gather(*[database.execute(insert(f"k{n}")) for n in range(10)])
+    assert [keys(heard) for heard in faulty.heard] == [[[f"k{n}"] for n in range(10)]]
+
+
+async def test_what_arrives_while_a_request_is_out_leaves_with_the_next(faulty, connect):
+    faulty.script = [slow(0.05)]
+    async with connect(faulty.url) as database:
+        await database.health()
+        first = asyncio.create_task(database.execute(insert("first")))
+        await asyncio.sleep(0.01)
+        late = [asyncio.create_task(database.execute(insert(f"k{n}"))) for n in range(5)]
+        await asyncio.gather(first, *late)
+    assert [len(keys(heard)) for heard in faulty.heard] == [1, 5]
+    assert faulty.connections == 1
+
+
+async def test_a_batch_stays_within_the_engines_limit(faulty, connect):
+    async with connect(faulty.url) as database:
+        await database.health()
+        await asyncio.gather(
+            *[database.run([insert("a"), insert("b"), insert("c")]) for _ in range(50)]
+        )
+    sizes = [len(heard.statements) for heard in faulty.heard]
+    assert sum(sizes) == 150
+    assert max(sizes) <= 64
+
+
+async def test_a_batch_stays_within_the_limit_of_bytes(faulty, connect):
+    async with connect(faulty.url, batch_bytes_max=10_000) as database:
+        await database.health()
+        await asyncio.gather(*[database.execute(insert("x" * 3_000)) for _ in range(10)])
+    assert max(len(heard.body) for heard in faulty.heard) < 11_000
+
+
+async def test_every_caller_gets_the_result_of_its_own_statement(sqlite_url, connect):
+    async with connect(sqlite_url) as database:
+        await database.execute(
+            Statement(
+                name="create",
+                sql="CREATE TABLE IF NOT EXISTS own_results (k TEXT NOT NULL PRIMARY KEY, "
+                "v BIGINT NOT NULL CHECK (v > 0))",
+            )
+        )
+
+        async def one(number: int) -> bool:
+            key = f"key {number}"
+            put = "INSERT INTO own_results (k, v) VALUES (?, ?)"
+            get = "SELECT v FROM own_results WHERE k = ?"
+            results = await database.run(
+                [
+                    Statement(name="put", sql=put, params=(key, number if number % 3 else -1)),
+                    Statement(name="get", sql=get, params=(key,)),
+                ]
+            )
+            if number % 3:
+                return results[1].rows == ({"v": number},)
+            return isinstance(results[0].error, CheckViolation)
+
+        assert all(await asyncio.gather(*[one(number) for number in range(300)]))
+
+
+async def test_a_cancelled_caller_in_the_queue_is_left_out_and_disturbs_nobody(faulty, connect):
+    faulty.script = [slow(0.05)]
+    async with connect(faulty.url) as database:
+        await database.health()
+        calls = [asyncio.create_task(database.execute(insert("first")))]
+        await asyncio.sleep(0.01)
+        calls += [asyncio.create_task(database.execute(insert(f"k{n}"))) for n in range(4)]
+        await asyncio.sleep(0.01)
+        calls[2].cancel()
+        results = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(results.pop(2), asyncio.CancelledError)
+    assert [result.rows_affected for result in results] == [1] * 4
+    assert keys(faulty.heard[1]) == [["k0"], ["k2"], ["k3"]]
+
+
+async def test_a_cancelled_caller_under_way_does_not_cancel_the_others(faulty, connect):
+    faulty.script = [slow(0.05)]
+    async with connect(faulty.url) as database:
+        await database.health()
+        calls = [asyncio.create_task(database.execute(insert(f"k{n}"))) for n in range(4)]
+        await asyncio.sleep(0.02)
+        calls[0].cancel()
+        results = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(results.pop(0), asyncio.CancelledError)
+    assert [result.rows_affected for result in results] == [1] * 3
+    assert len(faulty.heard) == 1
+
+
+async def test_a_lost_shared_reply_is_retried_by_each_caller_within_its_own_deadline(
+    faulty, connect
+):
+    faulty.script = [slow(0.02), silence]
+
+    async def hurried(database) -> str:
+        with deadline_within(0.15):
+            try:
+                await database.execute(insert("hurried"))
+            except OutcomeUnknown:
+                return "unknown"
+        return "known"
+
+    async with connect(faulty.url, request_timeout_seconds=0.3) as database:
+        await database.health()
+        first = asyncio.create_task(database.execute(insert("first")))
+        await asyncio.sleep(0.005)
+        started = time.monotonic()
+        patient = [asyncio.create_task(database.execute(insert(f"k{n}"))) for n in range(3)]
+        assert await hurried(database) == "unknown"
+        assert time.monotonic() - started < 0.25
+        results = await asyncio.gather(first, *patient)
+    assert [result.rows_affected for result in results] == [1] * 4
+
+
+async def test_a_shared_request_that_fails_fails_each_caller_with_its_own_error(faulty, connect):
+    faulty.script = [close] * 1_000
+    async with connect(faulty.url, timeout_seconds=0.1) as database:
+        results = await asyncio.gather(
+            *[database.execute(insert(f"k{n}")) for n in range(5)], return_exceptions=True
+        )
+    assert [type(result) for result in results] == [OutcomeUnknown] * 5
+    assert len({id(result) for result in results}) == 5
+
+
+async def test_a_slow_request_stops_holding_the_others(faulty, connect):
+    faulty.script = [slow(0.5)]
+    async with connect(faulty.url, patience_seconds=0.03) as database:
+        await database.health()
+        held = asyncio.create_task(database.execute(insert("slow")))
+        await asyncio.sleep(0.01)
+        started = time.monotonic()
+        await database.execute(insert("quick"))
+        assert time.monotonic() - started < 0.2
+        await held
+
+
+async def test_a_service_that_hangs_gets_no_more_requests_than_the_limit(faulty, connect):
+    faulty.script = [silence] * 100
+    async with connect(
+        faulty.url, patience_seconds=0.005, requests_open_max=3, request_timeout_seconds=0.3
+    ) as database:
+        await database.health()
+        calls = []
+        for number in range(20):
+            calls.append(asyncio.create_task(database.execute(insert(f"k{number}"))))
+            await asyncio.sleep(0.01)
+        assert len(faulty.heard) == 3
+        faulty.script = []
+        await asyncio.gather(*calls)
+
+
+async def test_a_shared_request_that_is_refused_whole_is_sent_again_in_parts(faulty, connect):
+    error = {"success": False, "error": {"code": "too_large", "message": "m"}}
+
+    async def too_large(server, writer, heard):
+        if "poison" in heard.body.decode() and heard.path == "/batch":
+            server.reply(writer, json.dumps(error).encode(), "413 Content Too Large")
+        else:
+            server.reply(writer, server.good(heard))
+
+    faulty.script = [too_large] * 100
+    async with connect(faulty.url) as database:
+        await database.health()
+        results = await asyncio.gather(
+            *[database.execute(insert(key)) for key in ("a", "b", "poison", "c")]
+        )
+    assert [result.rows_affected for result in results] == [1] * 4
+
+
+async def test_one_impossible_part_of_a_batch_is_the_affair_of_its_caller_alone(faulty, connect):
+    async def spoil(server, writer, heard):
+        document = json.loads(server.good(heard))
+        if heard.path == "/batch":
+            document["results"][1][0]["data"] = [{"a": 0.5}]
+        server.reply(writer, json.dumps(document).encode())
+
+    faulty.script = [spoil]
+    async with connect(faulty.url) as database:
+        await database.health()
+        await asyncio.gather(*[database.execute(insert(key)) for key in "abc"])
+    assert [keys(heard) for heard in faulty.heard] == [[["a"], ["b"], ["c"]], [["b"]]]
+
+
+async def test_more_than_may_wait_is_refused_as_not_applied(faulty, connect):
+    faulty.script = [slow(0.2)]
+    async with connect(
+        faulty.url, statements_waiting_max=5, timeout_seconds=0.1, patience_seconds=1
+    ) as database:
+        await database.health()
+        first = asyncio.create_task(database.execute(insert("first")))
+        await asyncio.sleep(0.01)
+        results = await asyncio.gather(
+            *[database.execute(insert(f"k{n}")) for n in range(8)], return_exceptions=True
+        )
+        with pytest.raises(OutcomeUnknown):
+            await first
+    assert all(isinstance(result, NotApplied) for result in results)
+    assert sum(isinstance(result, Overloaded) for result in results) == 3
+
+
+async def test_coalescing_can_be_switched_off(faulty, connect):
+    faulty.delay_seconds = 0.02
+    async with connect(faulty.url, coalesce=False, requests_open_max=4) as database:
+        await asyncio.gather(*[database.execute(insert(f"k{n}")) for n in range(8)])
+    assert [heard.path for heard in faulty.heard] == ["/execute"] * 8
+    assert faulty.connections == 4
