@@ -11,6 +11,7 @@ from pathlib import Path
 import apsw
 
 from fintech_database.engines import EngineUnavailable, open_engine, sqlite_path
+from fintech_database.engines.drivers import connect_sqlite
 from fintech_database.limits import Limits
 
 
@@ -64,7 +65,7 @@ def check_file(path: str) -> str:
         CareFailed: it is damaged or no database.
     """
     try:
-        db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
+        db = connect_sqlite(path, flags=apsw.SQLITE_OPEN_READWRITE)
         findings = [str(row[0]) for row in db.execute("PRAGMA integrity_check(10)")]
         tables = db.execute("SELECT count(*) FROM sqlite_schema WHERE type = 'table'").get
         db.close()
@@ -115,8 +116,10 @@ def _copy(source: str, target: str) -> str:
             # One step: the copy is one snapshot and the writer is not made to start it again.
             progress.step(-1)
         origin.close()
-        copy.pragma("journal_mode", "delete")
         copy.close()
+        settled = connect_sqlite(partial)
+        settled.pragma("journal_mode", "delete")
+        settled.close()
         check_file(partial)
         _sync(partial)
         Path(partial).rename(target)

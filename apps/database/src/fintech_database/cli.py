@@ -12,12 +12,13 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from fintech_database import care
+from fintech_database import care, transfer
 from fintech_database.care import CareFailed
 from fintech_database.engines import EngineUnavailable
 from fintech_database.limits import Limits
 from fintech_database.logs import start_logging
 from fintech_database.server import AddressUnavailable, is_loopback, listen, serve
+from fintech_database.transfer import TransferFailed
 
 app = typer.Typer(
     name="fintech-database",
@@ -39,13 +40,13 @@ _DEFAULTS = Limits()
 
 
 @app.command("serve")
-def serve_command(
+def serve_command(  # noqa: PLR0917 - Typer passes options by name
     url: Url,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free port.")] = 8800,
     token_env: Annotated[
         str, typer.Option(help="Environment variable that holds the bearer token.")
-    ] = "DB_API_TOKEN",
+    ] = "DB_API_TOKEN",  # noqa: S107 - a name, not a secret
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
     statement_seconds: Annotated[
         float, typer.Option(min=0.01, help="A statement is stopped after this.")
@@ -69,7 +70,9 @@ def serve_command(
     """
     token = os.environ.get(token_env) or None
     if token is None and not is_loopback(host):
-        _fail(f"{host} is reachable from other machines: set a token in {token_env}, or use 127.0.0.1")
+        _fail(
+            f"{host} is reachable from other machines: set a token in {token_env}, or use 127.0.0.1"
+        )
     limits = Limits(
         statement_seconds=statement_seconds,
         waiting_statements_max=waiting_statements_max,
@@ -114,11 +117,35 @@ def restore_command(
     _report(lambda: care.restore(file, care.sqlite_file(url, otherwise=native)))
 
 
+@app.command("export")
+def export_command(
+    url: Url, file: Annotated[str, typer.Argument(help="Where to; must not exist.")]
+) -> None:
+    """Write every table to a file of JSON lines that any engine can import."""
+    _report(lambda: asyncio.run(transfer.export_to(url, file)))
+
+
+@app.command("import")
+def import_command(
+    url: Url, file: Annotated[str, typer.Argument(help="A file made by export.")]
+) -> None:
+    """Read an export into a database, all or nothing, and compare."""
+    _report(lambda: asyncio.run(transfer.import_from(url, file)))
+
+
+@app.command("verify")
+def verify_command(
+    url: Url, file: Annotated[str, typer.Argument(help="A file made by export.")]
+) -> None:
+    """Compare every table with an export, by row count and SHA-256."""
+    _report(lambda: asyncio.run(transfer.verify(url, file)))
+
+
 def _report(work: Callable[[], str]) -> None:
     """Print what was done, or why not."""
     try:
         sys.stdout.write(work() + "\n")
-    except (CareFailed, EngineUnavailable) as error:
+    except (CareFailed, EngineUnavailable, TransferFailed) as error:
         _fail(str(error))
 
 
@@ -127,7 +154,7 @@ def _ready(base_url: str) -> None:
     sys.stdout.flush()
 
 
-def _loop_factory():
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     if sys.platform == "win32":
         return None
     import uvloop

@@ -116,6 +116,11 @@ class _Token:
         return self.text.upper() if self.group == "word" else ""
 
 
+def _words(text: str) -> frozenset[str]:
+    """A set of words, written as a text."""
+    return frozenset(text.split())
+
+
 _TOKEN: Final = re.compile(
     r"""
       (?P<space>[ \t\n\r\f]+)
@@ -133,29 +138,30 @@ _TOKEN: Final = re.compile(
 
 _BROKEN: Final = {"'": "a string is not closed", '"': "a quoted name is not closed"}
 
-_CALLABLE: Final = frozenset(
+_CALLABLE: Final = _words(
     """
-    abs cast coalesce count length lower ltrim max min nullif replace rtrim substr sum trim upper
-    """.split()
+    abs cast coalesce count length lower ltrim max min nullif replace rtrim substr sum trim
+    upper
+    """
 )
 """Functions that both engines have with one meaning. None reads files, sleeps or reaches out."""
 
-_BEFORE_PARENTHESIS: Final = frozenset(
+_BEFORE_PARENTHESIS: Final = _words(
     """
-    ALL AND AS BETWEEN BY CASE CHECK CONFLICT DEFAULT DISTINCT ELSE EXISTS FROM HAVING IN JOIN KEY
-    LIKE LIMIT NOT OFFSET ON OR SELECT SET THEN UNION UNIQUE USING VALUES WHEN WHERE
-    """.split()
+    ALL AND AS BETWEEN BY CASE CHECK CONFLICT DEFAULT DISTINCT ELSE EXISTS FROM HAVING IN JOIN
+    KEY LIKE LIMIT NOT OFFSET ON OR SELECT SET THEN UNION UNIQUE USING VALUES WHEN WHERE
+    """
 )
 """Words that stand before a parenthesis without being called."""
 
-_STATEMENTS: Final = frozenset(
+_STATEMENTS: Final = _words(
     """
     ABORT ALTER ANALYZE ATTACH BEGIN CALL CHECKPOINT CLOSE CLUSTER COMMENT COMMIT COPY CREATE
-    DEALLOCATE DECLARE DELETE DETACH DISCARD DO DROP END EXECUTE EXPLAIN FETCH GRANT IMPORT INSERT
-    LISTEN LOAD LOCK MERGE MOVE NOTIFY PRAGMA PREPARE REASSIGN REFRESH REINDEX RELEASE REPLACE RESET
-    REVOKE ROLLBACK SAVEPOINT SECURITY SET SHOW START TABLE TRUNCATE UNLISTEN UPDATE VACUUM VALUES
-    WITH
-    """.split()
+    DEALLOCATE DECLARE DELETE DETACH DISCARD DO DROP END EXECUTE EXPLAIN FETCH GRANT IMPORT
+    INSERT LISTEN LOAD LOCK MERGE MOVE NOTIFY PRAGMA PREPARE REASSIGN REFRESH REINDEX RELEASE
+    REPLACE RESET REVOKE ROLLBACK SAVEPOINT SECURITY SET SHOW START TABLE TRUNCATE UNLISTEN
+    UPDATE VACUUM VALUES WITH
+    """
 )
 """First words of statements that an engine has and the contract has not."""
 

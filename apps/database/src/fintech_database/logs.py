@@ -12,7 +12,11 @@ import orjson
 
 LOGGER: Final = logging.getLogger("fintech_database")
 
-_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "color_message",
+}
 
 
 class _Lines(logging.Formatter):
@@ -41,4 +45,4 @@ def start_logging(level: str) -> None:
         logger.propagate = False
         logger.setLevel(level.upper())
     # uvicorn's own greetings say nothing that the first line on stdout does not say.
-    logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
+    logging.getLogger("uvicorn.error").addFilter(lambda record: record.levelno >= logging.WARNING)

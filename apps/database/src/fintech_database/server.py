@@ -3,13 +3,12 @@
 What does not live here: options (``cli``) and requests (``service``).
 """
 
-import asyncio
 import contextlib
 import ipaddress
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from types import FrameType
 
 import uvicorn
@@ -122,7 +121,7 @@ class _Server(uvicorn.Server):
         self._ready()
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> Generator[None]:
         """Stop gracefully at the first signal, at once at the second."""
         before = {
             number: signal.signal(number, self.handle_exit)
@@ -138,4 +137,3 @@ class _Server(uvicorn.Server):
         """Note that a stop is wanted."""
         LOGGER.info("stopping", extra={"signal": signal.Signals(sig).name})
         super().handle_exit(sig, frame)
-

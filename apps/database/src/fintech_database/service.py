@@ -10,13 +10,14 @@ What does not live here: JSON (``wire``), SQL (``forms``, ``engines``), sockets 
 import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from http import HTTPStatus
 from typing import Any, Final, TypeAlias, cast
 
 from fintech_database import wire
 from fintech_database.engines import Engine, EngineUnavailable
 from fintech_database.limits import BODY_BYTES_MAX, Limits
 from fintech_database.logs import LOGGER
-from fintech_database.statements import Outcome, Steps
+from fintech_database.statements import Outcome
 from fintech_database.wire import RequestRefused
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -55,7 +56,7 @@ class Service:
             held.add_answer(len(body))
             length = str(len(body)).encode()
             headers = [(b"content-type", b"application/json"), (b"content-length", length)]
-            if status == 503:
+            if status == HTTPStatus.SERVICE_UNAVAILABLE:
                 headers.append((b"retry-after", b"1"))
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
@@ -104,7 +105,7 @@ class Service:
         for name, value in headers:
             if name == b"content-type":
                 is_json = value.partition(b";")[0].strip().lower() == b"application/json"
-            elif name == b"content-length" and len(value) < 20 and int(value) > BODY_BYTES_MAX:
+            elif name == b"content-length" and int(value) > BODY_BYTES_MAX:
                 raise _too_large()
             elif name == b"authorization" and self._authorization is not None:
                 is_authorized = hmac.compare_digest(value, self._authorization)

@@ -17,13 +17,15 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
+
+from fintech_database.engines.drivers import connect_postgresql
 
 START_SECONDS = 30.0
 """How long a server may take to be ready."""
@@ -38,7 +40,7 @@ class ServiceFailed(Exception):
 
 
 @contextmanager
-def start_postgresql(*, durable: bool = False) -> Iterator[str]:
+def start_postgresql(*, durable: bool = False) -> Generator[str]:
     """The URL of a PostgreSQL server to do anything with: ``TEST_POSTGRES_URL``, or a new one.
 
     A new server lives in a temporary folder, listens on a free loopback port, has the C locale and
@@ -66,14 +68,27 @@ def start_postgresql(*, durable: bool = False) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _postgresql(binaries: Path, folder: Path, user: str | None, *, durable: bool) -> Iterator[str]:
+def _postgresql(binaries: Path, folder: Path, user: str | None, *, durable: bool) -> Generator[str]:
     data = folder / "data"
     # The account's own groups, not root's.
-    identity: Mapping[str, Any] = {} if user is None else {"user": user, "group": user_group(user), "extra_groups": []}
+    identity: Mapping[str, Any] = (
+        {} if user is None else {"user": user, "group": user_group(user), "extra_groups": []}
+    )
     port = free_port()
     switch = "on" if durable else "off"
     initialise = [
-        *(binaries / "initdb", "-D", data, "-U", "fintech", "-A", "trust", "--locale=C", "-E", "UTF8"),
+        *(
+            binaries / "initdb",
+            "-D",
+            data,
+            "-U",
+            "fintech",
+            "-A",
+            "trust",
+            "--locale=C",
+            "-E",
+            "UTF8",
+        ),
         "--no-sync",
     ]
     subprocess.run(initialise, check=True, capture_output=True, cwd=folder, **identity)  # noqa: S603
@@ -107,7 +122,9 @@ def _postgresql(binaries: Path, folder: Path, user: str | None, *, durable: bool
             server.wait()
 
 
-def _wait_until_ready(binaries: Path, port: int, server: "subprocess.Popen[bytes]", log: Path) -> None:
+def _wait_until_ready(
+    binaries: Path, port: int, server: "subprocess.Popen[Any]", log: Path
+) -> None:
     deadline = time.monotonic() + START_SECONDS
     probe = [binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
     while subprocess.run(probe, check=False).returncode != 0:  # noqa: S603 - as above
@@ -118,7 +135,9 @@ def _wait_until_ready(binaries: Path, port: int, server: "subprocess.Popen[bytes
 
 def _postgresql_binaries() -> Path:
     candidates = sorted(
-        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True
+        Path("/usr/lib/postgresql").glob("*/bin"),
+        key=lambda path: float(path.parent.name),
+        reverse=True,
     )
     found = shutil.which("pg_config")
     if found is not None:
@@ -148,13 +167,10 @@ def user_group(user: str) -> int:
 
 def create_database(server_url: str) -> str:
     """The URL of a new, empty database on a server; it compares text by bytes."""
-    # Imported here: tests on SQLite do not need it.
-    import asyncpg
-
     name = f"test_{secrets.token_hex(6)}"
 
     async def create() -> None:
-        connection: Any = await asyncpg.connect(server_url)
+        connection = await connect_postgresql(server_url)
         try:
             await connection.execute(
                 f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
@@ -233,7 +249,7 @@ class RunningService:
 
 
 @contextmanager
-def start_service(url: str, token: str | None = None, *options: str) -> Iterator[str]:
+def start_service(url: str, token: str | None = None, *options: str) -> Generator[str]:
     """The base URL of the service on a database, as a process of its own.
 
     Args:

@@ -56,8 +56,7 @@ class Decoder:
         Raises:
             RequestRefused: it is not the contract's.
         """
-        statement = self._statement(_load(body))
-        return statement
+        return self._statement(_load(body))
 
     def batch(self, body: bytes) -> list[Steps]:
         """Decode the body of ``/batch``.
@@ -108,28 +107,29 @@ class Decoder:
 
 def _failure_of_values(values: list[object], form: Form) -> Failure | None:
     """Why these parameters cannot be bound, if they cannot."""
-    if len(values) != form.placeholders:
-        if len(values) > PARAMETERS_MAX:
-            return Failure("too_large", f"a statement takes {PARAMETERS_MAX} parameters at most")
-        return Failure(
-            "syntax_error", f"{form.placeholders} placeholders and {len(values)} parameters"
-        )
     if len(values) > PARAMETERS_MAX:
         return Failure("too_large", f"a statement takes {PARAMETERS_MAX} parameters at most")
+    if len(values) != form.placeholders:
+        message = f"{form.placeholders} placeholders and {len(values)} parameters"
+        return Failure("syntax_error", message)
     for number, value in enumerate(values, start=1):
-        kind = type(value)
-        if kind is str:
-            if "\0" in cast("str", value):
-                return Failure("unsupported", f"parameter {number} holds a NUL character")
-        elif kind is int:
-            if not -INTEGER_MAX - 1 <= cast("int", value) <= INTEGER_MAX:
-                return Failure("unsupported", f"parameter {number} is beyond 64 bits")
-        elif value is not None:
-            return Failure(
-                "unsupported",
-                f"parameter {number} is neither a string, nor an integer of 64 bits, nor null",
-            )
+        fault = _fault(value)
+        if fault is not None:
+            return Failure("unsupported", f"parameter {number} {fault}")
     return None
+
+
+def _fault(value: object) -> str | None:
+    """What keeps a value from being TEXT, BIGINT or NULL."""
+    kind = type(value)
+    if kind is str:
+        return "holds a NUL character" if "\0" in cast("str", value) else None
+    if kind is int:
+        fits = -INTEGER_MAX - 1 <= cast("int", value) <= INTEGER_MAX
+        return None if fits else "is beyond 64 bits"
+    if value is None:
+        return None
+    return "is neither a string, nor an integer of 64 bits, nor null"
 
 
 def _members(document: object, *, required: str, optional: str = "") -> dict[str, object]:

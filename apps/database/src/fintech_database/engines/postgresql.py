@@ -14,11 +14,18 @@ import random
 import re
 import time
 from collections.abc import Sequence
-from typing import Any, Final
-
-import asyncpg
+from typing import Final, cast
 
 from fintech_database.engines import EngineUnavailable
+from fintech_database.engines.drivers import (
+    POSTGRESQL_LOST,
+    PostgresqlConnection,
+    PostgresqlError,
+    PostgresqlPool,
+    Record,
+    error_field,
+    pool_postgresql,
+)
 from fintech_database.forms import Form, Kind
 from fintech_database.limits import Limits
 from fintech_database.logs import LOGGER
@@ -49,17 +56,11 @@ _SCHEMA_LOCK: Final = 0x66696E74656368
 _PROBE_SECONDS: Final = 5.0
 """After a statement succeeded, ``probe`` believes that for so long."""
 
-# asyncpg ships no stubs for its connection proxy, pool and records; this module is their only user
-# and every value that leaves it is checked (``_row``).
-Connection = Any
-Pool = Any
-Record = Any
-
 
 class PostgresqlEngine:
     """One PostgreSQL database."""
 
-    def __init__(self, pool: Pool, limits: Limits, version: str) -> None:
+    def __init__(self, pool: PostgresqlPool, limits: Limits, version: str) -> None:
         self._pool = pool
         self._limits = limits
         self._version = version
@@ -84,34 +85,28 @@ class PostgresqlEngine:
             "synchronous_commit": "on",
             "client_encoding": "UTF8",
         }
-        pool: Pool = None
+        pool: PostgresqlPool | None = None
         try:
-            pool = await asyncpg.create_pool(
+            pool = await pool_postgresql(
                 url,
-                min_size=1,
-                max_size=POOL_CONNECTIONS_MAX,
-                # The server stops a late statement; this is for a server that does not answer.
-                command_timeout=limits.statement_seconds + 5,
-                timeout=10,
-                statement_cache_size=512,
-                max_cached_statement_lifetime=3600,
-                server_settings=settings,
-                # Statements leave nothing behind in a session, so no trip is spent on resetting it.
-                reset=_leave_as_it_is,
+                size_max=POOL_CONNECTIONS_MAX,
+                statement_seconds=limits.statement_seconds,
+                settings=settings,
             )
-            async with pool.acquire() as connection:
-                await _check_database(connection)
-                version = str(await connection.fetchval("SHOW server_version")).split()[0]
-        except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            connection = await pool.acquire()
+            version = await _check_database(connection)
+            await pool.release(connection)
+        except EngineUnavailable:
+            if pool is not None:
+                pool.terminate()
+            raise
+        except (*POSTGRESQL_LOST, PostgresqlError, ValueError) as error:
             if pool is not None:
                 pool.terminate()
             raise EngineUnavailable(
                 f"PostgreSQL cannot be used: {str(error) or type(error).__name__}"
                 " (check host, port, user, password and database of the URL)"
             ) from error
-        except EngineUnavailable:
-            pool.terminate()
-            raise
         return cls(pool, limits, version)
 
     @property
@@ -134,8 +129,13 @@ class PostgresqlEngine:
         if time.monotonic() - self._succeeded_at < _PROBE_SECONDS:
             return
         try:
-            await self._pool.fetchval("SELECT 1", timeout=2)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            async with asyncio.timeout(_PROBE_SECONDS):
+                connection = await self._pool.acquire(timeout=_PROBE_SECONDS)
+                try:
+                    await connection.fetchval("SELECT 1")
+                finally:
+                    await self._pool.release(connection)
+        except (*POSTGRESQL_LOST, PostgresqlError) as error:
             raise EngineUnavailable("PostgreSQL does not answer") from error
         self._succeeded_at = time.monotonic()
 
@@ -153,7 +153,7 @@ class PostgresqlEngine:
             return []
         try:
             connection = await self._pool.acquire(timeout=self._limits.statement_seconds)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (*POSTGRESQL_LOST, PostgresqlError) as error:
             LOGGER.warning("no connection to PostgreSQL", extra={"error": type(error).__name__})
             nothing = failed("overloaded", "no connection to PostgreSQL was to be had")
             return [nothing] + [NOT_EXECUTED] * (len(steps) - 1)
@@ -168,30 +168,32 @@ class PostgresqlEngine:
             await self._pool.release(connection)
         return outcomes
 
-    async def _run_one(self, connection: Connection, statement: Statement) -> Outcome:
+    async def _run_one(self, connection: PostgresqlConnection, statement: Statement) -> Outcome:
         form = statement.form
         if isinstance(form, Failure):
             return Outcome(error=form)
         for attempt in range(RETRIES_MAX):
             try:
                 outcome = await self._run_form(connection, form, statement.params)
-            except asyncpg.PostgresError as error:
-                if error.sqlstate not in _REPEATABLE:
+            except PostgresqlError as error:
+                if error_field(error, "sqlstate") not in _REPEATABLE:
                     return _explain(error)
                 # Full jitter (Brooker, "Exponential Backoff And Jitter", 2015).
                 await asyncio.sleep(random.uniform(0, 0.002 * 2**attempt))  # noqa: S311 - no secret
             except TimeoutError:
                 return failed("timeout", "PostgreSQL did not answer in time")
-            except (OSError, asyncpg.InterfaceError) as error:
+            except POSTGRESQL_LOST as error:
                 LOGGER.error("PostgreSQL was lost", extra={"error": type(error).__name__})
                 return failed("internal", "the connection to PostgreSQL was lost")
             else:
                 self._succeeded_at = time.monotonic()
                 return outcome
-        return failed("overloaded", f"rolled back {RETRIES_MAX} times in favour of others; not applied")
+        return failed(
+            "overloaded", f"rolled back {RETRIES_MAX} times in favour of others; not applied"
+        )
 
     async def _run_form(
-        self, connection: Connection, form: Form, params: tuple[Value, ...]
+        self, connection: PostgresqlConnection, form: Form, params: tuple[Value, ...]
     ) -> Outcome:
         sql, values = _bind(form, params)
         if form.kind is Kind.READ:
@@ -201,10 +203,12 @@ class PostgresqlEngine:
                 await connection.execute("SELECT pg_advisory_xact_lock($1)", _SCHEMA_LOCK)
                 await connection.execute(sql, *values)
             return Outcome([], 0)
-        status: str = await connection.execute(sql, *values)
+        status = await connection.execute(sql, *values)
         return Outcome([], int(status.rpartition(" ")[2]))
 
-    async def _fetch(self, connection: Connection, sql: str, values: list[Value]) -> Outcome:
+    async def _fetch(
+        self, connection: PostgresqlConnection, sql: str, values: list[Value]
+    ) -> Outcome:
         bounded = f"SELECT * FROM ({sql}\n) AS bounded LIMIT {_FIRST_ROWS + 1}"  # noqa: S608 - whole
         records = await connection.fetch(bounded, *values)
         if len(records) <= _FIRST_ROWS:
@@ -218,10 +222,6 @@ class PostgresqlEngine:
                 if outcome.error is not None:
                     break
         return outcome
-
-
-async def _leave_as_it_is(_: Connection) -> None:
-    """Do nothing to a session that goes back to the pool."""
 
 
 def _bind(form: Form, params: tuple[Value, ...]) -> tuple[str, list[Value]]:
@@ -251,17 +251,20 @@ class _Rows:
     def add(self, records: Sequence[Record]) -> Outcome:
         """Add rows; the outcome so far."""
         for record in records:
-            row: Row = dict(record)
+            row = dict(record.items())
             if len(row) < len(record):
                 return failed("unsupported", "two columns of the result have one name")
             for value in row.values():
                 kind = type(value)
                 if kind is str:
-                    self._size += len(value)  # type: ignore[arg-type]
+                    self._size += len(cast("str", value))
                 elif kind is not int and value is not None:
                     return failed("unsupported", f"a value of type {kind.__name__} in the result")
-            self._rows.append(row)
-        if len(self._rows) > self._limits.result_rows_max or self._size > self._limits.result_bytes_max:
+            self._rows.append(cast("Row", row))
+        if (
+            len(self._rows) > self._limits.result_rows_max
+            or self._size > self._limits.result_bytes_max
+        ):
             return failed("too_large", "the result is too large: ask for fewer rows")
         return Outcome(self._rows, len(self._rows))
 
@@ -269,14 +272,33 @@ class _Rows:
 # ---------------------------------------------------------------------------- the database's promises
 
 _SORTED_BY_BYTES: Final = sorted(
-    ["a", "B", "b", "A", "aa", "a b", "a-b", "a_b", "ab", "é", "z", "Z", "1", "10", "2", "-", "ß", "ı", "𝕏", "ﬀ"],
+    [
+        "a",
+        "B",
+        "b",
+        "A",
+        "aa",
+        "a b",
+        "a-b",
+        "a_b",
+        "ab",
+        "é",
+        "z",
+        "Z",
+        "1",
+        "10",
+        "2",
+        "-",
+        "ß",
+        "ﬀ",
+    ],
     key=str.encode,
 )
 """Texts that every language's order sorts otherwise than their bytes."""
 
 
-async def _check_database(connection: Connection) -> None:
-    """Make sure of UTF-8, of order by bytes, and that it takes writes.
+async def _check_database(connection: PostgresqlConnection) -> str:
+    """Make sure of UTF-8, of order by bytes, and that it takes writes; the server's version.
 
     Raises:
         EngineUnavailable: with the command that makes a database that will do.
@@ -285,7 +307,7 @@ async def _check_database(connection: Connection) -> None:
     rows = await connection.fetch(
         "SELECT v FROM unnest($1::text[]) AS t(v) ORDER BY v", list(reversed(_SORTED_BY_BYTES))
     )
-    if encoding != "UTF8" or [row["v"] for row in rows] != _SORTED_BY_BYTES:
+    if encoding != "UTF8" or [dict(row.items())["v"] for row in rows] != _SORTED_BY_BYTES:
         raise EngineUnavailable(
             "this PostgreSQL database does not compare text by bytes in UTF-8; create one that does:"
             " CREATE DATABASE name TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
@@ -295,6 +317,7 @@ async def _check_database(connection: Connection) -> None:
     for setting in ("fsync", "full_page_writes"):
         if await connection.fetchval(f"SHOW {setting}") != "on":
             LOGGER.warning("a power cut can lose acknowledged rows", extra={setting: "off"})
+    return str(await connection.fetchval("SHOW server_version")).split()[0]
 
 
 # ---------------------------------------------------------------------------- errors
@@ -323,23 +346,23 @@ _STATES: Final[dict[str, Code]] = {
 contract's word; the longer match counts, everything else is ``internal``."""
 
 
-def _explain(error: asyncpg.PostgresError) -> Outcome:
+def _explain(error: PostgresqlError) -> Outcome:
     """The contract's word for an error of PostgreSQL. Its detail quotes values and stays out."""
-    state: str = error.sqlstate or ""
+    state = error_field(error, "sqlstate") or ""
     code: Code = _STATES.get(state) or _STATES.get(state[:2]) or "internal"
     if code == "internal":
         LOGGER.error("PostgreSQL failed", extra={"sqlstate": state, "error": type(error).__name__})
-    message = str(getattr(error, "message", None) or error)
+    message = error_field(error, "message") or str(error)
     return failed(code, message, _constraint(error))
 
 
-def _constraint(error: asyncpg.PostgresError) -> str | None:
+def _constraint(error: PostgresqlError) -> str | None:
     """Name what was violated: by columns where PostgreSQL tells them, as SQLite does."""
-    table: str | None = getattr(error, "table_name", None)
-    column: str | None = getattr(error, "column_name", None)
+    table = error_field(error, "table_name")
+    column = error_field(error, "column_name")
     if table and column:
         return f"{table}.{column}"
-    columns = re.match(r"Key \(([^)]*)\)=", getattr(error, "detail", None) or "")
+    columns = re.match(r"Key \(([^)]*)\)=", error_field(error, "detail") or "")
     if table and columns:
         return ", ".join(f"{table}.{name}" for name in columns[1].split(", "))
-    return getattr(error, "constraint_name", None)
+    return error_field(error, "constraint_name")

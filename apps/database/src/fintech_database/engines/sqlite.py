@@ -26,11 +26,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 import apsw
 
 from fintech_database.engines import EngineUnavailable
+from fintech_database.engines.drivers import connect_sqlite, sqlite_result
 from fintech_database.forms import Kind
 from fintech_database.limits import Limits
 from fintech_database.logs import LOGGER
@@ -77,7 +78,9 @@ class _Job:
 class SqliteEngine:
     """One SQLite file, in WAL mode."""
 
-    def __init__(self, path: str, limits: Limits, *, vfs: str | None = None, synchronous: str) -> None:
+    def __init__(
+        self, path: str, limits: Limits, *, vfs: str | None = None, synchronous: str
+    ) -> None:
         connect = partial(_Connection, path, limits, vfs=vfs, synchronous=synchronous)
         writer = connect(writes=True)
         readers = [connect(writes=False) for _ in range(READERS)]
@@ -110,7 +113,9 @@ class SqliteEngine:
                 " that this user may write to"
             ) from error
         except apsw.Error as error:
-            raise EngineUnavailable(f"{path} cannot be opened as a SQLite database: {error}") from error
+            raise EngineUnavailable(
+                f"{path} cannot be opened as a SQLite database: {error}"
+            ) from error
 
     @property
     def name(self) -> str:
@@ -245,7 +250,7 @@ class _Connection:
         self._limits = limits
         self._deadline = float("inf")
         self._own = True
-        self._db = db = apsw.Connection(path, vfs=vfs, statementcachesize=_CACHED_STATEMENTS)
+        self._db = db = connect_sqlite(path, vfs=vfs, cached=_CACHED_STATEMENTS)
         db.set_busy_timeout(_BUSY_MILLISECONDS)
         for option, value in _HARDENING:
             db.config(option, value)
@@ -409,10 +414,12 @@ class _Connection:
                 for value in values:
                     kind = type(value)
                     if kind is str:
-                        size += len(value)
+                        size += len(cast("str", value))
                     elif kind is not int and value is not None:
-                        return failed("unsupported", f"a value of type {kind.__name__} in the result")
-                rows.append(dict(zip(columns, values, strict=True)))
+                        return failed(
+                            "unsupported", f"a value of type {kind.__name__} in the result"
+                        )
+                rows.append(cast("Row", dict(zip(columns, values, strict=True))))
                 if len(rows) > limits.result_rows_max or size > limits.result_bytes_max:
                     return failed("too_large", "the result is too large: ask for fewer rows")
         except UnicodeDecodeError:
@@ -433,7 +440,7 @@ class _Connection:
         return time.monotonic() > self._deadline
 
     def _authorize(
-        self, operation: int, first: str | None, second: str | None, *_: str | None
+        self, operation: int, _: str | None, second: str | None, *_others: str | None
     ) -> int:
         """Let through what the contract's profiles need (https://www.sqlite.org/c3ref/c_alter_table.html)."""
         if self._own or operation in _ALLOWED:
@@ -533,14 +540,16 @@ def _explain(error: apsw.Error) -> Outcome:
     message = str(error)
     if isinstance(error, apsw.ConstraintError):
         _, _, what = message.partition(" constraint failed: ")
-        return failed(_CONSTRAINTS.get(error.extendedresult, "check_violation"), message, what or None)
+        return failed(
+            _CONSTRAINTS.get(sqlite_result(error), "check_violation"), message, what or None
+        )
     if isinstance(error, apsw.SQLError):
         if message.startswith("no such table"):
             return failed("unknown_table", message)
         return failed("too_large" if message == "integer overflow" else "syntax_error", message)
     if isinstance(error, apsw.BindingsError):
         return failed("syntax_error", message)
-    code = _RESULTS.get(error.result, "internal")
+    code = _RESULTS.get(sqlite_result(error) & 0xFF, "internal")
     if code == "internal":
-        LOGGER.error("SQLite failed", extra={"error": message, "result": error.extendedresult})
+        LOGGER.error("SQLite failed", extra={"error": message, "result": sqlite_result(error)})
     return failed(code, message)
