@@ -83,6 +83,15 @@ class Ledger(Protocol):
         """Return claimed lines with ``transfer_id > after``, in that order, at most ``limit``."""
         ...
 
+    async def due_lines(
+        self, *, merchant_id: str, account: str, cutoff: int, limit: int
+    ) -> tuple[Line, ...]:
+        """Return unclaimed lines of ``account`` available by ``cutoff``, by transfer id, at most ``limit``.
+
+        A look and no claim: another settlement may claim them a moment later. Their ``chunk`` is -1.
+        """
+        ...
+
     async def due_accounts(self, *, cutoff: int, limit: int) -> tuple[tuple[str, str], ...]:
         """Return (merchant id, currency) of accounts with unclaimed lines available by ``cutoff``."""
         ...
