@@ -55,7 +55,8 @@ class RandomIdentifiers:
         value |= self._random_bits(_RANDOM_A_BITS) << 64
         value |= 0b10 << 62
         value |= self._random_bits(_RANDOM_B_BITS)
-        identifier = TypeID[str].from_uuid(uuid_utils.UUID(int=value), prefix=prefix)  # pyright: ignore[reportUnknownMemberType] - typeid annotates its prefix parameter loosely
+        uuid = uuid_utils.UUID(int=value)
+        identifier: object = TypeID.from_uuid(uuid, prefix=prefix)  # pyright: ignore[reportUnknownMemberType] - its annotations leave the prefix open
         return str(identifier)
 
     def nonce(self) -> str:

@@ -216,7 +216,8 @@ class Execution:
     ) -> Appended:
         """Make one decision durable and return the rows that stand for it, ours or another's.
 
-        ``decide`` is pure and is called again on the newer stream when the position was lost.
+        ``decide`` is pure and is called again on the newer stream when the position was lost; a
+        ``Refusal`` that it raises is recorded in the stream like any decision.
         ``step_of`` names another operation whose step this is (``payments.resolve``).
 
         Raises:
@@ -282,7 +283,7 @@ class Execution:
             if standing:
                 return Appended(entries=standing, stream=stream), ()
             entries = stream.next_entries(
-                decide(stream),
+                self._drafts(decide, stream),
                 step_key=step_key,
                 actor=_actor_json(self.record.actor),
                 request_id=self.record.request_id,
@@ -301,6 +302,14 @@ class Execution:
             if not stream.step(step_key):
                 await asyncio.sleep(self._random.uniform(0, RACE_PAUSE_SECONDS_MAX))
         raise RaceLost(self.operation_id)
+
+    def _drafts(
+        self, decide: Callable[[Stream], Sequence[Draft]], stream: Stream
+    ) -> Sequence[Draft]:
+        try:
+            return decide(stream)
+        except Refusal as refusal:
+            return [refusal_draft(self.record.kind, refusal)]
 
     async def _read_again(self, stream_id: str, step_key: str) -> Stream:
         """Read the stream after a collision: of the step where it stands, else of the object."""

@@ -36,6 +36,7 @@ from fintech_kernel.errors import (
 from fintech_kernel.hooks import OperationHandler
 from fintech_kernel.identifiers import Identifiers
 from fintech_kernel.infrastructure import queries
+from fintech_kernel.observability.context import current_request_id, note_operation
 
 POLL_SECONDS_MAX: Final = 0.1
 """Longest pause (full jitter) between looks at an operation that somebody else runs."""
@@ -66,6 +67,14 @@ class Fingerprint(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IdempotentCall:
+    """The client's key, and what it sent under it. Services take it beside the actor."""
+
+    key: str
+    fingerprint: Fingerprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OperationCall:
     """A request to run an operation.
 
@@ -79,15 +88,13 @@ class OperationCall:
     actor: Actor
     key: str
     command: Mapping[str, Json]
-    request_id: str
     fingerprint: Fingerprint | None = None
-    scope: str | None = None
 
     @property
     def operation_id(self) -> str:
         """The id that this scope, merchant and key have for ever."""
-        scope = self.scope or self.actor.scope
-        return "op_" + sha256_base32(canonical_json([scope, self.actor.merchant_id, self.key]))
+        identity = [self.actor.scope, self.actor.merchant_id, self.key]
+        return "op_" + sha256_base32(canonical_json(identity))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +204,7 @@ class Operations:
         with new_deadline(self._attempt_seconds):
             handler = self._handlers[call.kind]
             record = self._new_record(call, handler.version)
+            note_operation(record.operation_id)
             claim = queries.claim_operation(
                 operation_id=record.operation_id,
                 kind=record.kind,
@@ -231,7 +239,7 @@ class Operations:
             fingerprint=call.fingerprint.value if call.fingerprint else "",
             command=call.command,
             actor=call.actor,
-            request_id=call.request_id,
+            request_id=current_request_id(),
             state=OperationState.RUNNING,
             nonce=self._identifiers.nonce(),
             lease_until=now + self._lease_milliseconds,

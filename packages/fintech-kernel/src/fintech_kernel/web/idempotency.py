@@ -14,8 +14,10 @@ from typing import Final, cast
 from fastapi import Request
 
 from fintech_kernel.canonical import Json, canonical_json
+from fintech_kernel.domain.operations import IdempotentCall
 from fintech_kernel.errors import IdempotencyKeyMissing, InvalidRequest
 from fintech_kernel.security.card_numbers import holds_card_number
+from fintech_kernel.security.secrets import KeyRing
 from fintech_kernel.web.context import context_of
 from fintech_kernel.web.errors import CardNumberRefused
 from fintech_kernel.web.strict_json import sent_body
@@ -32,12 +34,21 @@ _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 _ESCAPED: Final = re.compile(r"\\(.)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdempotentCall:
-    """The client's key, and the fingerprint of what it sent under it."""
+@dataclass(frozen=True, slots=True)
+class SignedFingerprint:
+    """What was asked, signed: implements ``domain.operations.Fingerprint``."""
 
-    key: str
-    fingerprint: str
+    _asked: bytes
+    _keyring: KeyRing
+
+    @property
+    def value(self) -> str:
+        """The signature that is stored."""
+        return self._keyring.sign(FINGERPRINT_PURPOSE, self._asked)
+
+    def matches(self, stored: str) -> bool:
+        """Whether ``stored`` was made of the same request, with this secret or an earlier one."""
+        return self._keyring.verify(FINGERPRINT_PURPOSE, self._asked, stored)
 
 
 async def idempotency(request: Request) -> IdempotentCall:
@@ -80,8 +91,8 @@ def parse_key(values: Sequence[str]) -> str:
     return key
 
 
-def fingerprint_of(request: Request) -> str:
-    """Return the signed fingerprint of a request that a ``StrictJsonRoute`` read."""
+def fingerprint_of(request: Request) -> SignedFingerprint:
+    """Return the fingerprint of a request that a ``StrictJsonRoute`` read."""
     asked = [
         request.method,
         path_template(request.scope),
@@ -89,4 +100,4 @@ def fingerprint_of(request: Request) -> str:
         sent_body(request),
     ]
     data = canonical_json(cast("Json", asked)).encode()
-    return context_of(request).keyring.sign(FINGERPRINT_PURPOSE, data)
+    return SignedFingerprint(data, context_of(request).keyring)
