@@ -130,7 +130,7 @@ _TOKEN: Final = re.compile(
     | (?P<word>[A-Za-z_][A-Za-z0-9_]*(?![$\u0080-\U0010ffff]))
     | (?P<number>[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?(?![0-9A-Za-z_.$]))
     | (?P<placeholder>\?(?![0-9]))
-    | (?P<mark>[(),.;*+/%<>=!|-])
+    | (?P<mark>[(),.;*+%<>=!|] | /(?!\*) | -(?!-))
     """,
     re.VERBOSE | re.DOTALL,
 )

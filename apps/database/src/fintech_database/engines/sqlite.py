@@ -84,6 +84,7 @@ class SqliteEngine:
         connect = partial(_Connection, path, limits, vfs=vfs, synchronous=synchronous)
         writer = connect(writes=True)
         readers = [connect(writes=False) for _ in range(READERS)]
+        self._writer_connection = writer
         self._writer = _Workers([writer], _Connection.write, statements_max=GROUP_STATEMENTS_MAX)
         self._readers = _Workers(readers, _Connection.read, statements_max=READ_GROUP_MAX)
 
