@@ -1,0 +1,154 @@
+"""What surrounds every request: ids, log context, security headers, access log, the last resort.
+
+Pure ASGI, outermost first: ``Envelope``, ``FormLimits``, ``Deadline``. Nothing that fails inside can
+leave otherwise than as a fixed problem document.
+"""
+
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from fastapi import FastAPI
+from loguru import logger
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fintech_kernel.errors import FintechError
+from fintech_kernel.identifiers import Identifiers
+from fintech_kernel.observability.context import LogContext, logging_as
+from fintech_kernel.security.card_numbers import holds_card_number
+from fintech_kernel.settings import KernelSettings
+from fintech_kernel.web.limits import Deadline, FormLimits
+from fintech_kernel.web.problems import INTERNAL_ERROR, fixed_problem, problem_response
+from fintech_kernel.web.templates import path_template
+
+REQUEST_ID_HEADER: Final = "X-Request-ID"
+TRACE_HEADER: Final = "traceparent"
+REQUEST_ID_PREFIX: Final = "req"
+
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_TRACE: Final = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_NO_TRACE_ID: Final = "0" * 32
+_NO_SPAN_ID: Final = "0" * 16
+_NOT_SAMPLED: Final = "00"
+
+_QUIET_PREFIX: Final = "/health/"
+_DOCS_PATHS: Final = ("/docs", "/redoc")
+
+_SECURITY_HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+)
+_POLICY: Final = b"default-src 'none'; frame-ancestors 'none'"
+_DOCS_POLICY: Final = (
+    b"default-src 'none'; frame-ancestors 'none'; connect-src 'self'; img-src 'self' data: https:; "
+    b"script-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; worker-src blob:; "
+    b"style-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net https://fonts.googleapis.com; "
+    b"font-src https://fonts.gstatic.com"
+)
+
+
+def install_middleware(app: FastAPI, settings: KernelSettings, identifiers: Identifiers) -> None:
+    """Surround an application. Call it last: what is added later would stand outside."""
+    app.add_middleware(Deadline, seconds=settings.app_request_timeout_seconds)
+    app.add_middleware(FormLimits, body_bytes_max=settings.app_body_bytes_max)
+    app.add_middleware(Envelope, identifiers=identifiers)
+
+
+class Envelope:
+    """ASGI middleware, outermost: names the request, logs it, and answers what nobody else did."""
+
+    def __init__(self, app: ASGIApp, *, identifiers: Identifiers) -> None:
+        self._app = app
+        self._identifiers = identifiers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        trace_id, trace = _trace(headers.getlist(TRACE_HEADER))
+        context = LogContext(request_id=self._request_id(headers), trace_id=trace_id)
+        with logging_as(context):
+            await _Exchange(scope, send, request_id=context.request_id, trace=trace).run(
+                self._app, receive
+            )
+
+    def _request_id(self, headers: Headers) -> str:
+        given = headers.getlist(REQUEST_ID_HEADER)
+        if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]) and not holds_card_number(given[0]):
+            return given[0]
+        return self._identifiers.new(REQUEST_ID_PREFIX)
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, scope: Scope, send: Send, *, request_id: str, trace: str) -> None:
+        self._scope = scope
+        self._send = send
+        self._request_id = request_id
+        self._trace = trace
+        self._status = 0
+        self._began = time.perf_counter()
+
+    async def run(self, app: ASGIApp, receive: Receive) -> None:
+        try:
+            await app(self._scope, receive, self._answer)
+        except ClientDisconnect:
+            logger.debug("client went away")
+        except Exception as error:  # noqa: BLE001 - the last resort: nothing passes it but the log
+            logger.opt(exception=error).error("unhandled error")
+            await self._last_resort(receive)
+        finally:
+            self._log()
+
+    async def _last_resort(self, receive: Receive) -> None:
+        if self._status:
+            return  # the answer had begun; the server cuts it off
+        body = fixed_problem(500, INTERNAL_ERROR, FintechError.title)
+        await problem_response(500, body)(self._scope, receive, self._answer)
+
+    async def _answer(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            given = list(message.get("headers", ()))
+            names = {name for name, _ in given}
+            ours = [one for one in self._headers() if one[0] not in names]
+            message = {**message, "headers": [*given, *ours]}
+        await self._send(message)
+
+    def _headers(self) -> Iterator[tuple[bytes, bytes]]:
+        yield REQUEST_ID_HEADER.lower().encode(), self._request_id.encode()
+        yield TRACE_HEADER.encode(), self._trace.encode()
+        yield from _SECURITY_HEADERS
+        docs = self._scope["path"].startswith(_DOCS_PATHS)
+        yield b"content-security-policy", _DOCS_POLICY if docs else _POLICY
+
+    def _log(self) -> None:
+        quiet = self._status < 500 and self._scope["path"].startswith(_QUIET_PREFIX)  # noqa: PLR2004 - server errors are never quiet
+        logger.log(
+            "DEBUG" if quiet else "INFO",
+            "request",
+            method=self._scope["method"][:16],
+            route=path_template(self._scope),
+            status=self._status,
+            duration_ms=round((time.perf_counter() - self._began) * 1_000, 2),
+        )
+
+
+def _trace(given: list[str]) -> tuple[str, str]:
+    """Return the trace's id and our ``traceparent`` in it (W3C Trace Context, level 1)."""
+    span_id = secrets.token_hex(8)
+    parsed = _TRACE.fullmatch(given[0]) if len(given) == 1 else None
+    if parsed and parsed[1] != _NO_TRACE_ID and parsed[2] != _NO_SPAN_ID:
+        return parsed[1], f"00-{parsed[1]}-{span_id}-{parsed[3]}"
+    trace_id = secrets.token_hex(16)
+    return trace_id, f"00-{trace_id}-{span_id}-{_NOT_SAMPLED}"
