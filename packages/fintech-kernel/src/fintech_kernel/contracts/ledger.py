@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from fintech_kernel.contracts.writes import Write
 from fintech_kernel.money import Money
+
+
+CARRYOVER: Final = "Carryover"
+"""The kind of a transfer that carries a settlement's total over to the next: alone it is not due."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,5 +97,8 @@ class Ledger(Protocol):
         ...
 
     async def due_accounts(self, *, cutoff: int, limit: int) -> tuple[tuple[str, str], ...]:
-        """Return (merchant id, currency) of accounts with unclaimed lines available by ``cutoff``."""
+        """Return (merchant id, currency) of merchants' accounts with lines due by ``cutoff``.
+
+        Those that have nothing but a ``CARRYOVER`` are left out: such a set is not started.
+        """
         ...
