@@ -1,0 +1,1 @@
+"""What a ledger is: the chart of accounts, postings, claims, and the reading of the books."""
