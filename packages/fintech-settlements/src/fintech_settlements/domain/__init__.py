@@ -1,0 +1,1 @@
+"""What a settlement is and how it moves: no HTTP, no SQL text."""

@@ -1,0 +1,1 @@
+"""Payout rails that come with settlements. Others arrive through the hook ``fintech_payout_rails``."""
