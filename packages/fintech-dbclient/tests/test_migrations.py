@@ -27,8 +27,10 @@ def steps(prefix: str) -> list[Migration]:
             number=1,
             name="create notes",
             statements=(
-                f"CREATE TABLE IF NOT EXISTS {prefix}_notes (k TEXT NOT NULL PRIMARY KEY, "
-                "n BIGINT NOT NULL CHECK (n IN (1, 2)), UNIQUE (n, k))",
+                (
+                    f"CREATE TABLE IF NOT EXISTS {prefix}_notes (k TEXT NOT NULL PRIMARY KEY, "
+                    "n BIGINT NOT NULL CHECK (n IN (1, 2)), UNIQUE (n, k))"
+                ),
                 f"CREATE INDEX IF NOT EXISTS {prefix}_by_n ON {prefix}_notes (n)",
             ),
         ),
