@@ -94,8 +94,9 @@ def _constant(_name: str) -> NoReturn:
 
 def _refuse_depth(value: SentJson) -> None:
     level: list[SentJson] = [value]
-    for _ in range(DEPTH_MAX + 1):
-        level = [child for parent in level for child in _children(parent)]
+    for _ in range(DEPTH_MAX):
+        children = (child for parent in level for child in _children(parent))
+        level = [child for child in children if isinstance(child, dict | list)]
         if not level:
             return
     raise NotStrictJson(_TOO_DEEP)

@@ -1,20 +1,28 @@
 """Real parts, small: settings, a clock that stands still, and a context made of them."""
 
-from collections.abc import AsyncIterator, Callable
+import io
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fintech_kernel.domain.actors import Actor
 from fintech_kernel.domain.permissions import Permissions
-from fintech_kernel.hooks import Permission
+from fintech_kernel.hooks import ErrorMapping, Permission
 from fintech_kernel.identifiers import RandomIdentifiers
+from fintech_kernel.observability.logging import SILENCED, configure_logging
 from fintech_kernel.security.secrets import KeyRing
 from fintech_kernel.security.tokens import TokenIssuer, TokenVerifier
 from fintech_kernel.settings import KernelSettings
+from fintech_kernel.web.middleware import install_middleware
+from fintech_kernel.web.openapi import install_openapi
+from fintech_kernel.web.problems import ProblemHandlers
+from loguru import logger
 
 NOW_MILLISECONDS = 1_800_000_000_000
 
@@ -106,3 +114,34 @@ def client_of() -> Callable[[FastAPI], Any]:
             yield opened
 
     return client
+
+
+@pytest.fixture
+def new_app(context: Any) -> Callable[..., FastAPI]:
+    """Return an application as the kernel assembles it, of a test's own routers."""
+
+    def assemble(*routers: APIRouter, mappings: Sequence[ErrorMapping] = ()) -> FastAPI:
+        app = FastAPI(title="small", version="1", redirect_slashes=False)
+        app.state.context = context
+        for router in routers:
+            app.include_router(router, prefix="/v1")
+        ProblemHandlers(mappings).install(app)
+        install_openapi(app)
+        install_middleware(app, context.settings, context.identifiers)
+        return app
+
+    return assemble
+
+
+@pytest.fixture
+def lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """Return what was logged so far, as JSON lines at the level of everything."""
+    written = io.StringIO()
+    root = logging.getLogger()
+    before = (list(root.handlers), root.level)
+    configure_logging("DEBUG", sink=written)
+    yield lambda: [json.loads(line) for line in written.getvalue().splitlines()]
+    logger.remove()
+    logging.basicConfig(handlers=before[0], level=before[1], force=True)
+    for name in SILENCED:
+        logging.getLogger(name).disabled = False

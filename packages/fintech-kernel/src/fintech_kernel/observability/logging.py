@@ -33,7 +33,8 @@ FIELDS: Final = frozenset(
         "hook", "job", "kind", "library", "merchant_id", "method", "migration", "name", "operation_id",
         "payment_id", "permission", "plugin", "port", "processor", "rail", "reason", "request_id",
         "retry_after_seconds", "route", "rows", "seconds", "seq", "settlement_id", "sink", "state",
-        "statement", "status", "step", "stream_id", "subject", "task", "timeout_seconds", "trace_id", "type", "version",
+        "statement", "status", "step", "stream_id", "subject", "task", "timeout_seconds", "trace_id",
+        "type", "version",
     }
 )  # fmt: skip
 """Fields that a line may have. Any other is dropped: a body, a token, a URL has no way into a log."""
