@@ -32,12 +32,17 @@ def anyio_backend() -> str:
 # ---- the reference service, as a process ----
 
 
+def serving(url: str, *, port: int = 0, token: str | None = None):
+    """The reference service on an engine, as a process: its base URL and the process."""
+    return listening([*SERVE, "--url", url, "--port", str(port)], token=token)
+
+
 @contextlib.contextmanager
-def serving(url: str, *, port: int = 0, token: str | None = None) -> Iterator[tuple[str, Any]]:
+def listening(command: list[str], *, token: str | None = None) -> Iterator[tuple[str, Any]]:
     environment = {**os.environ, **({"DB_API_TOKEN": token} if token else {})}
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
-            [*SERVE, "--url", url, "--port", str(port)],
+            command,
             stdout=subprocess.PIPE,
             stderr=errors,
             env=environment,
@@ -65,6 +70,13 @@ def serve_command() -> list[str]:
 @pytest.fixture(scope="session")
 def start_service() -> Callable[..., contextlib.AbstractContextManager[tuple[str, Any]]]:
     return serving
+
+
+@pytest.fixture(scope="session")
+def start_core_engine() -> Callable[..., contextlib.AbstractContextManager[tuple[str, Any]]]:
+    """An engine with the core profile only; its tables have the prefix ``engine``."""
+    script = str(Path(__file__).with_name("core_engine.py"))
+    return lambda broken="": listening([sys.executable, script, "--broken", broken])
 
 
 @pytest.fixture(scope="session")
@@ -113,8 +125,10 @@ def private_postgres() -> Iterator[str]:
     port = free_port()
     try:
         subprocess.run(
-            [binaries / "initdb", "-D", folder / "data", "-U", "test", "-A", "trust", "-E", "UTF8"]
-            + ["--locale=C"],
+            [
+                *(binaries / "initdb", "-D", folder / "data", "-U", "test", "-A", "trust"),
+                *("-E", "UTF8", "--locale=C"),
+            ],
             check=True,
             capture_output=True,
             cwd=folder,
@@ -122,8 +136,10 @@ def private_postgres() -> Iterator[str]:
         )
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                [binaries / "postgres", "-D", folder / "data", "-p", str(port), "-k", folder]
-                + ["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=60"],
+                [
+                    *(binaries / "postgres", "-D", folder / "data", "-p", str(port), "-k", folder),
+                    *("-c", "listen_addresses=127.0.0.1", "-c", "max_connections=60"),
+                ],
                 stdout=log,
                 stderr=log,
                 cwd=folder,
@@ -265,7 +281,7 @@ async def running(server: FaultyServer) -> AsyncIterator[FaultyServer]:
             await server.handle(reader, writer)
 
     listener = await asyncio.start_server(handle, "127.0.0.1", 0)
-    server.url = "http://127.0.0.1:{}".format(listener.sockets[0].getsockname()[1])
+    server.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
     try:
         yield server
     finally:
@@ -288,7 +304,7 @@ def connect() -> Callable[..., HttpDatabase]:
 
     def connect(url: str, **options: Any) -> HttpDatabase:
         defaults: dict[str, Any] = {
-            "backoff": Backoff(random=Random(7), base_seconds=0.005, max_seconds=0.05),
+            "backoff": Backoff(random=Random(7), base_seconds=0.005, max_seconds=0.05),  # noqa: S311 - jitter of a test
             "timeout_seconds": 3.0,
             "request_timeout_seconds": 1.0,
             "circuit_failures_max": 1000,

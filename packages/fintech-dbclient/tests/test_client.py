@@ -127,14 +127,14 @@ async def test_a_lost_reply_is_answered_by_sending_again(faulty, connect, fault)
 async def test_a_reply_lost_until_the_deadline_is_unknown(faulty, connect, fault):
     faulty.script = [fault] * 10_000
     async with connect(faulty.url, timeout_seconds=0.2) as database:
-        with pytest.raises(OutcomeUnknown, match="notes.insert"):
+        with pytest.raises(OutcomeUnknown, match=r"notes\.insert"):
             await database.execute(INSERT)
 
 
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED)
 async def test_a_malformed_reply_is_unknown(faulty, connect, body):
     faulty.script = [answer(body)] * 2
-    backoff = Backoff(random=Random(1), base_seconds=0.001, attempts_max=2)
+    backoff = Backoff(random=Random(1), base_seconds=0.001, attempts_max=2)  # noqa: S311 - jitter of a test
     async with connect(faulty.url, backoff=backoff) as database:
         with pytest.raises(OutcomeUnknown):
             await database.execute(INSERT)
@@ -153,7 +153,7 @@ async def test_a_malformed_reply_is_unknown(faulty, connect, body):
 )
 async def test_a_batch_with_another_number_of_results_is_unknown(faulty, connect, reply):
     faulty.script = [answer(reply)] * 2
-    backoff = Backoff(random=Random(1), base_seconds=0.001, attempts_max=2)
+    backoff = Backoff(random=Random(1), base_seconds=0.001, attempts_max=2)  # noqa: S311 - jitter of a test
     async with connect(faulty.url, backoff=backoff) as database:
         with pytest.raises(OutcomeUnknown):
             await database.run([INSERT, INSERT])

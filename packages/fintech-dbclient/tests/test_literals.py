@@ -119,7 +119,7 @@ def check_round_trip(url: str, examples: int) -> None:
                 count += len(rows)
                 marks = ", ".join(["(?, ?, ?)"] * len(rows))
                 sql = inline(
-                    f"INSERT INTO literals (k, t, n) VALUES {marks}",
+                    f"INSERT INTO literals (k, t, n) VALUES {marks}",  # noqa: S608 - built of the test's own words
                     [value for row in rows for value in row],
                 )
                 await database.execute(Statement(name="put", sql=sql))

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import ssl
 import subprocess
+from typing import Self
 
 import httpx
 import pytest
@@ -22,7 +23,7 @@ class Peer:
         self.requests: list[bytes] = []
         self.connections = 0
 
-    async def __aenter__(self) -> "Peer":
+    async def __aenter__(self) -> Self:
         self._writers = []
         self._listener = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.context)
         scheme = "https" if self.context else "http"
@@ -149,12 +150,14 @@ async def test_endless_headers_are_cut_off():
 
 
 async def test_a_cancelled_request_takes_its_connection_along():
-    async with Peer(b"", ok(b"two")) as peer:
-        async with httpx.AsyncClient(transport=KeepAliveTransport()) as client:
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.05):
-                    await client.get(peer.url)
-            assert (await client.get(peer.url)).text == "two"
+    async with (
+        Peer(b"", ok(b"two")) as peer,
+        httpx.AsyncClient(transport=KeepAliveTransport()) as client,
+    ):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await client.get(peer.url)
+        assert (await client.get(peer.url)).text == "two"
     assert peer.connections == 2
 
 
@@ -177,9 +180,11 @@ def certificate(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tls")
     key, chain = folder / "key.pem", folder / "chain.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-        + ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
-        + ["-keyout", key, "-out", chain],
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", key, "-out", chain),
+        ],
         check=True,
         capture_output=True,
     )
