@@ -1,0 +1,148 @@
+"""The worlds of these tests: a real database service, on SQLite and on PostgreSQL."""
+
+import asyncio
+import itertools
+import random
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from fintech_database.testing import (
+    PostgresqlMissing,
+    create_database,
+    start_postgresql,
+    start_service,
+)
+from fintech_dbclient import Database, HttpDatabase, migrate
+from fintech_kernel.contracts.accounts import merchant_account, processor_account
+from fintech_kernel.contracts.ledger import Posting
+from fintech_kernel.money import Money
+from fintech_ledger.domain.service import DoubleEntryLedger
+from fintech_ledger.infrastructure.tables import MIGRATIONS
+
+NOW = 1_000_000
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def sqlite_service(tmp_path_factory) -> Iterator[str]:
+    path = tmp_path_factory.mktemp("ledger") / "test.db"
+    with start_service(f"sqlite:///{path}") as url:
+        asyncio.run(_migrate(url))
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgresql_service() -> Iterator[str]:
+    try:
+        with start_postgresql() as server, start_service(create_database(server)) as url:
+            asyncio.run(_migrate(url))
+            yield url
+    except PostgresqlMissing as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(
+    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)], scope="session"
+)
+def service(request) -> str:
+    return request.getfixturevalue(f"{request.param}_service")
+
+
+@pytest.fixture
+async def database(anyio_backend, service: str) -> AsyncIterator[Database]:
+    async with HttpDatabase(service, random=random.Random(7)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def ledger(database: Database) -> DoubleEntryLedger:
+    return DoubleEntryLedger(database=database, jitter=random.Random(7))
+
+
+_numbers = itertools.count(1)
+
+
+class World:
+    """One merchant's corner of the books: every test has a merchant of its own."""
+
+    def __init__(self, database: Database, ledger: DoubleEntryLedger) -> None:
+        self.database = database
+        self.ledger = ledger
+        self.number = next(_numbers)
+        self.merchant_id = f"mer_{self.number:06}"
+        self.settlement_id = f"set_{self.number:06}"
+        self.account = merchant_account(self.merchant_id, "KES")
+        self.processor = processor_account("sandbox", "KES")
+        self.operations = itertools.count(1)
+
+    def operation(self) -> str:
+        return f"op_{self.number:06}_{next(self.operations):04}"
+
+    def credit(self, amount: int, **options) -> Posting:
+        return self.leg(self.processor, self.account, amount, **options)
+
+    def debit(self, amount: int, **options) -> Posting:
+        return self.leg(self.account, self.processor, amount, **options)
+
+    def leg(
+        self,
+        debit: str,
+        credit: str,
+        amount: int,
+        *,
+        leg: str = "capture",
+        kind: str = "Settled",
+        available_on: int = NOW,
+        currency: str = "KES",
+    ) -> Posting:
+        return Posting(
+            leg=leg,
+            debit_account=debit,
+            credit_account=credit,
+            amount=Money(amount=amount, currency=currency),
+            kind=kind,
+            available_on=available_on,
+            subject_id=f"pay_{self.number:06}",
+            reference="order-1",
+        )
+
+    async def post(self, *legs: Posting, operation: str | None = None, at: int = NOW) -> str:
+        operation_id = operation or self.operation()
+        for write in self.ledger.postings(
+            operation_id=operation_id, merchant_id=self.merchant_id, recorded_at=at, legs=legs
+        ):
+            await self.database.execute(write.statement)
+        return operation_id
+
+    async def claim(self, settlement_id: str | None = None, *, size: int = 3, cutoff: int = NOW):
+        settlement = settlement_id or self.settlement_id
+        return await self.ledger.claim(
+            settlement_id=settlement,
+            own_transfer_id=f"op_{settlement}:settle",
+            merchant_id=self.merchant_id,
+            account=self.account,
+            cutoff=cutoff,
+            chunk_size=size,
+        )
+
+    async def lines(self, settlement_id: str | None = None):
+        return await self.ledger.lines(
+            settlement_id=settlement_id or self.settlement_id,
+            merchant_id=self.merchant_id,
+            after="",
+            limit=1000,
+        )
+
+
+@pytest.fixture
+def world(database: Database, ledger: DoubleEntryLedger) -> World:
+    return World(database, ledger)
+
+
+async def _migrate(url: str) -> None:
+    async with HttpDatabase(url) as opened:
+        await migrate(opened, "fintech-ledger", MIGRATIONS)

@@ -1,0 +1,266 @@
+"""A settlement's lines are claimed exactly once, whoever claims, however often, whenever."""
+
+import asyncio
+
+import pytest
+from fintech_dbclient import UniqueViolation
+from fintech_kernel.contracts.ledger import CARRYOVER
+from fintech_ledger.domain.errors import ClaimBroken
+from fintech_ledger.infrastructure import queries
+
+pytestmark = pytest.mark.anyio
+
+NOW = 1_000_000
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 6, 7])
+async def test_a_claim_takes_every_due_line_at_and_around_the_chunk_boundary(world, count):
+    for _ in range(count):
+        await world.post(world.credit(100))
+
+    claimed = await world.claim(size=3)
+
+    assert (claimed.count, claimed.total) == (count, 100 * count)
+    lines = await world.lines()
+    assert [line.amount for line in lines] == [100] * count
+    assert [line.transfer_id for line in lines] == sorted(line.transfer_id for line in lines)
+
+
+async def test_a_full_last_chunk_is_closed_by_an_empty_one(world):
+    for _ in range(3):
+        await world.post(world.credit(100))
+
+    await world.claim(size=3)
+
+    assert await _chunks(world) == [(0, 4), (1, 1)]
+
+
+async def test_an_empty_set_closes_with_its_marker_alone(world):
+    claimed = await world.claim()
+
+    assert (claimed.count, claimed.total) == (0, 0)
+    assert await _chunks(world) == [(0, 1)]
+
+
+async def test_what_is_owed_counts_against_what_is_earned(world):
+    await world.post(world.credit(1000), world.debit(30, leg="fee", kind="Fee"))
+    await world.post(world.debit(400, leg="refund", kind="Refunded"))
+
+    claimed = await world.claim()
+
+    assert (claimed.count, claimed.total) == (3, 570)
+    assert sorted(line.amount for line in await world.lines()) == [-400, -30, 1000]
+
+
+async def test_a_total_may_be_negative(world):
+    await world.post(world.debit(400))
+
+    assert (await world.claim()).total == -400
+
+
+async def test_a_transfer_that_is_not_available_is_left_alone(world):
+    await world.post(world.credit(100, available_on=NOW + 1))
+    await world.post(world.credit(7, available_on=NOW))
+
+    assert (await world.claim(cutoff=NOW)).total == 7
+
+
+async def test_a_repeat_returns_the_same_set_though_more_became_due(world):
+    for _ in range(4):
+        await world.post(world.credit(100))
+    first = await world.claim(size=3)
+    await world.post(world.credit(5000))
+
+    again = await world.claim(size=3)
+
+    assert again == first
+    assert len(await world.lines()) == 4
+
+
+async def test_a_late_transfer_falls_to_the_next_settlement(world):
+    await world.post(world.credit(100))
+    await world.claim()
+    await world.post(world.credit(7), at=NOW - 500)
+
+    later = await world.claim(f"{world.settlement_id}b")
+
+    assert (later.count, later.total) == (1, 7)
+
+
+@pytest.mark.parametrize("chunk", [0, 1, 2])
+async def test_a_late_replay_of_any_chunk_claims_nothing(world, chunk):
+    for _ in range(7):
+        await world.post(world.credit(100))
+    before = await world.claim(size=3)
+    await world.post(world.credit(9999))
+
+    with pytest.raises(UniqueViolation):
+        await world.database.execute(_chunk_statement(world, chunk, size=3))
+
+    assert await world.claim(size=3) == before
+
+
+async def test_an_executor_that_died_between_chunks_is_continued(world):
+    for _ in range(7):
+        await world.post(world.credit(100))
+    await world.database.execute(_chunk_statement(world, 0, size=3))
+    await world.database.execute(_chunk_statement(world, 1, size=3))
+
+    claimed = await world.claim(size=3)
+
+    assert (claimed.count, claimed.total) == (7, 700)
+    assert await _chunks(world) == [(0, 4), (1, 4), (2, 2)]
+
+
+async def test_many_executors_of_one_settlement_agree(world):
+    for _ in range(10):
+        await world.post(world.credit(100))
+
+    claims = await asyncio.gather(*(world.claim(size=3) for _ in range(8)))
+
+    assert {(claimed.count, claimed.total) for claimed in claims} == {(10, 1000)}
+    assert len(await world.lines()) == 10
+
+
+async def test_rivals_share_the_lines_and_take_none_twice(world):
+    for _ in range(20):
+        await world.post(world.credit(100))
+    rivals = [f"{world.settlement_id}r{number}" for number in range(4)]
+
+    claims = await asyncio.gather(*(world.claim(rival, size=3) for rival in rivals))
+
+    taken = [line.transfer_id for rival in rivals for line in await world.lines(rival)]
+    assert len(taken) == len(set(taken)) == 20
+    assert sum(claimed.total for claimed in claims) == 2000
+    assert [claimed.count for claimed in claims] == [
+        len(await world.lines(rival)) for rival in rivals
+    ]
+
+
+async def test_captures_during_a_claim_are_claimed_now_or_next_and_never_twice(world):
+    async def capture() -> None:
+        for _ in range(15):
+            await world.post(world.credit(100))
+
+    for _ in range(6):
+        await world.post(world.credit(100))
+    first, _ = await asyncio.gather(world.claim(size=2), capture())
+    second = await world.claim(f"{world.settlement_id}b", size=2)
+
+    assert first.count + second.count == 21
+    assert first.total + second.total == 2100
+
+
+async def test_a_settlements_own_transfer_is_no_line_of_the_next(world):
+    await world.post(world.credit(500))
+    first = await world.claim()
+    settling = f"liabilities:settlement:{world.settlement_id}:KES"
+    await world.post(
+        world.leg(world.account, settling, first.total, leg="settle", kind="Settlement"),
+        operation=f"op_{world.settlement_id}",
+    )
+
+    second = await world.claim(f"{world.settlement_id}b")
+
+    assert (second.count, second.total) == (0, 0)
+
+
+async def test_a_carry_over_is_a_line_of_the_next_settlement(world):
+    await world.post(world.debit(500))
+    first = await world.claim()
+    settling = f"liabilities:settlement:{world.settlement_id}:KES"
+    await world.post(
+        world.leg(settling, world.account, -first.total, leg="settle", kind="Settlement"),
+        world.leg(world.account, settling, -first.total, leg="carry", kind=CARRYOVER),
+        operation=f"op_{world.settlement_id}",
+    )
+    await world.post(world.credit(800))
+
+    second = await world.claim(f"{world.settlement_id}b")
+
+    assert (second.count, second.total) == (2, 300)
+
+
+async def test_a_look_at_due_lines_claims_nothing(world):
+    await world.post(world.credit(100), world.debit(3, leg="fee", kind="Fee"))
+
+    due = await world.ledger.due_lines(
+        merchant_id=world.merchant_id, account=world.account, cutoff=NOW, limit=10
+    )
+
+    assert [(line.kind, line.amount, line.chunk) for line in due] == [
+        ("Settled", 100, -1),
+        ("Fee", -3, -1),
+    ]
+    assert (await world.claim()).count == 2
+
+
+async def test_accounts_are_due_while_they_have_lines_other_than_a_carry_over(world):
+    mine = (world.merchant_id, "KES")
+
+    async def is_due() -> bool:
+        return mine in await world.ledger.due_accounts(cutoff=NOW, limit=1000)
+
+    assert not await is_due()
+    await world.post(world.credit(100))
+    assert await is_due()
+    await world.claim()
+    assert not await is_due()
+    await world.post(world.debit(5, kind=CARRYOVER))
+    assert not await is_due()
+    await world.post(world.credit(7, available_on=NOW + 1))
+    assert not await is_due()
+    await world.post(world.debit(1, kind="Refunded"))
+    assert await is_due()
+
+
+async def test_another_merchants_settlement_shows_no_lines(world):
+    await world.post(world.credit(100))
+    await world.claim()
+
+    foreign = await world.ledger.lines(
+        settlement_id=world.settlement_id, merchant_id="mer_other", after="", limit=10
+    )
+
+    assert foreign == ()
+
+
+async def test_only_a_merchants_own_account_is_claimed(world):
+    with pytest.raises(ClaimBroken):
+        await world.ledger.claim(
+            settlement_id=world.settlement_id,
+            own_transfer_id="op_1:settle",
+            merchant_id=world.merchant_id,
+            account=world.processor,
+            cutoff=NOW,
+            chunk_size=3,
+        )
+
+
+async def test_a_chunk_behind_one_that_is_not_full_stops_the_claim(world):
+    await world.post(world.credit(100))
+    await world.database.execute(_chunk_statement(world, 0, size=3))
+    await world.database.execute(_chunk_statement(world, 1, size=3))
+
+    with pytest.raises(ClaimBroken):
+        await world.claim(size=3)
+
+
+def _chunk_statement(world, chunk: int, *, size: int):
+    marker = f"op_{world.settlement_id}:settle" if chunk == 0 else f"{world.settlement_id}#{chunk}"
+    return queries.claim_chunk(
+        settlement_id=world.settlement_id,
+        marker=marker,
+        merchant_id=world.merchant_id,
+        account=world.account,
+        cutoff=NOW,
+        chunk=chunk,
+        size=size,
+    )
+
+
+async def _chunks(world) -> list[tuple[int, int]]:
+    result = await world.database.execute(
+        queries.chunk_counts(settlement_id=world.settlement_id, merchant_id=world.merchant_id)
+    )
+    return [(row["chunk"], row["entries"]) for row in result.rows]

@@ -1,0 +1,1 @@
+"""What a merchant is: a decider over its stream, and the use cases around it."""

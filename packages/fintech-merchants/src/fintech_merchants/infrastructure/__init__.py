@@ -1,0 +1,1 @@
+"""The tables of merchants and all of their SQL."""
