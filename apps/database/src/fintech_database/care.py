@@ -11,7 +11,7 @@ from pathlib import Path
 import apsw
 
 from fintech_database.engines import EngineUnavailable, open_engine, sqlite_path
-from fintech_database.engines.drivers import connect_sqlite
+from fintech_database.engines.sqlite_driver import connect_sqlite
 from fintech_database.limits import Limits
 
 

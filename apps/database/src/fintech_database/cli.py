@@ -12,13 +12,12 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from fintech_database import care, transfer
+from fintech_database import care
 from fintech_database.care import CareFailed
 from fintech_database.engines import EngineUnavailable
 from fintech_database.limits import Limits
 from fintech_database.logs import start_logging
 from fintech_database.server import AddressUnavailable, is_loopback, listen, serve
-from fintech_database.transfer import TransferFailed
 
 app = typer.Typer(
     name="fintech-database",
@@ -122,6 +121,8 @@ def export_command(
     url: Url, file: Annotated[str, typer.Argument(help="Where to; must not exist.")]
 ) -> None:
     """Write every table to a file of JSON lines that any engine can import."""
+    from fintech_database import transfer  # loads asyncpg, which serving SQLite does not need
+
     _report(lambda: asyncio.run(transfer.export_to(url, file)))
 
 
@@ -130,6 +131,8 @@ def import_command(
     url: Url, file: Annotated[str, typer.Argument(help="A file made by export.")]
 ) -> None:
     """Read an export into a database, all or nothing, and compare."""
+    from fintech_database import transfer  # loads asyncpg, which serving SQLite does not need
+
     _report(lambda: asyncio.run(transfer.import_from(url, file)))
 
 
@@ -138,15 +141,18 @@ def verify_command(
     url: Url, file: Annotated[str, typer.Argument(help="A file made by export.")]
 ) -> None:
     """Compare every table with an export, by row count and SHA-256."""
+    from fintech_database import transfer  # loads asyncpg, which serving SQLite does not need
+
     _report(lambda: asyncio.run(transfer.verify(url, file)))
 
 
 def _report(work: Callable[[], str]) -> None:
     """Print what was done, or why not."""
     try:
-        sys.stdout.write(work() + "\n")
-    except (CareFailed, EngineUnavailable, TransferFailed) as error:
+        done = work()
+    except (CareFailed, EngineUnavailable) as error:
         _fail(str(error))
+    sys.stdout.write(f"{done}\n")
 
 
 def _ready(base_url: str) -> None:

@@ -25,7 +25,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
 
-from fintech_database.engines.drivers import connect_postgresql
+from fintech_database.engines.postgresql_driver import connect_postgresql
 
 START_SECONDS = 30.0
 """How long a server may take to be ready."""

@@ -20,15 +20,15 @@ from typing import Final, Protocol, TextIO, cast
 import apsw
 import orjson
 
+from fintech_database.care import CareFailed
 from fintech_database.engines import EngineUnavailable, sqlite_path
-from fintech_database.engines.drivers import (
+from fintech_database.engines.postgresql_driver import (
     POSTGRESQL_LOST,
     PostgresqlConnection,
     PostgresqlError,
-    SqliteConnection,
     connect_postgresql,
-    connect_sqlite,
 )
+from fintech_database.engines.sqlite_driver import SqliteConnection, connect_sqlite
 from fintech_database.forms import FormRefused, Kind, read_form
 from fintech_database.statements import Value
 
@@ -38,7 +38,7 @@ ROWS_AT_ONCE: Final = 500
 """Rows per statement round: enough to be quick, little to hold."""
 
 
-class TransferFailed(Exception):
+class TransferFailed(CareFailed):
     """Nothing was changed, and the message says what to do."""
 
 

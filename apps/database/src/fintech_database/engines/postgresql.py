@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from fintech_database.engines import EngineUnavailable
-from fintech_database.engines.drivers import (
+from fintech_database.engines.postgresql_driver import (
     POSTGRESQL_LOST,
     PostgresqlConnection,
     PostgresqlError,

@@ -6,10 +6,11 @@ itself:
 
 - A constraint that fails undoes its own statement: that is SQLite's ABORT, done by its statement
   journal (https://www.sqlite.org/lang_conflict.html), so the common case needs no savepoint.
-- Any other error while a statement runs might leave part of it behind, or end the transaction. The
-  group is then rolled back, of which nobody has been told anything, and run again with a savepoint
-  around every statement; a statement that ends the transaction itself keeps its error and is left
-  out. Nothing is answered before some round commits.
+- SQLite promises that for constraints. Any other error while a statement runs (an overflow, a full
+  disk, a timeout) may end the transaction, so nothing is taken for granted: the group is rolled
+  back, of which nobody has been told anything, and run again with a savepoint around every
+  statement; a statement that ends the transaction itself keeps its error and is left out. Nothing
+  is answered before some round commits.
 
 Readers have their own connections and see committed rows only. In WAL mode a commit becomes visible
 after it is synced, so whatever was seen is durable.
@@ -31,7 +32,7 @@ from typing import Final, TypeAlias, cast
 import apsw
 
 from fintech_database.engines import EngineUnavailable
-from fintech_database.engines.drivers import connect_sqlite, sqlite_result
+from fintech_database.engines.sqlite_driver import connect_sqlite, sqlite_result
 from fintech_database.forms import Kind
 from fintech_database.limits import Limits
 from fintech_database.logs import LOGGER
