@@ -1,10 +1,19 @@
 """Time as a dependency: UTC milliseconds since the epoch, as the database stores them."""
 
 import time
-from typing import Protocol
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
 
 MILLISECONDS_PER_SECOND = 1_000
 MILLISECONDS_PER_DAY = 86_400_000
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def milliseconds_of(moment: datetime) -> int:
+    """Return an aware time as UTC milliseconds, rounded down."""
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 class Clock(Protocol):

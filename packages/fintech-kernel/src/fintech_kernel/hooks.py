@@ -77,12 +77,16 @@ class MigrationSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceProvider:
-    """Builds the one implementation of a protocol. ``requires`` are built before it."""
+    """Builds the one implementation of a protocol.
+
+    ``requires`` are built before it and must be there; ``wants`` are built before it where they are.
+    """
 
     name: str
     provides: type[Any]
     requires: tuple[type[Any], ...]
     build: "Callable[[AppContext], object]"
+    wants: tuple[type[Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -178,9 +178,10 @@ class PluginHost:
         """Collect ``fintech_permissions``."""
         return self._items("fintech_permissions", Permission)
 
-    def migrations(self) -> list[MigrationSet]:
-        """Collect ``fintech_migrations``."""
-        return self._items("fintech_migrations", MigrationSet)
+    def migrations_by_plugin(self) -> list[tuple[str, MigrationSet]]:
+        """Collect ``fintech_migrations``, with the plugin of each set (its tables bear its prefix)."""
+        declared = self._collect("fintech_migrations", MigrationSet)
+        return [(one.plugin.name, cast("MigrationSet", one.item)) for one in declared]
 
     def errors(self) -> list[ErrorMapping]:
         """Collect ``fintech_errors``."""
@@ -248,7 +249,13 @@ class PluginHost:
             ]
         if faults:
             raise StartupFault(faults)
-        graph = {one.item.provides: one.item.requires for one in declared}
+        graph = {
+            one.item.provides: [
+                *one.item.requires,
+                *(wanted for wanted in one.item.wants if wanted in providers),
+            ]
+            for one in declared
+        }
         try:
             order = tuple(TopologicalSorter(graph).static_order())
         except CycleError as error:

@@ -56,8 +56,7 @@ class RandomIdentifiers:
         value |= 0b10 << 62
         value |= self._random_bits(_RANDOM_B_BITS)
         uuid = uuid_utils.UUID(int=value)
-        identifier: object = TypeID.from_uuid(uuid, prefix=prefix)  # pyright: ignore[reportUnknownMemberType] - its annotations leave the prefix open
-        return str(identifier)
+        return f"{TypeID.from_uuid(uuid, prefix=prefix)}"  # pyright: ignore[reportUnknownMemberType] - its annotations leave the prefix open
 
     def nonce(self) -> str:
         """Return 128 random bits as hex."""

@@ -1,1 +1,1 @@
-"""fintech-payments."""
+"""Payments: authorize, capture, cancel and refund through processors, with money moved exactly once."""

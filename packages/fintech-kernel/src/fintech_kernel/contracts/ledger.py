@@ -7,7 +7,6 @@ from typing import Final, Protocol
 from fintech_kernel.contracts.writes import Write
 from fintech_kernel.money import Money
 
-
 CARRYOVER: Final = "Carryover"
 """The kind of a transfer that carries a settlement's total over to the next: alone it is not due."""
 

@@ -36,7 +36,6 @@ class Actor:
         """Whether objects of a merchant exist for this principal."""
         return self.is_platform or self.merchant_id == merchant_id
 
-
     def merchant_for(self, merchant_id: str | None) -> str:
         """Return the merchant that a request is about: a merchant's principals have only theirs.
 

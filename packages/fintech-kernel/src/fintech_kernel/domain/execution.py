@@ -19,7 +19,13 @@ from fintech_kernel.canonical import Json, canonical_json
 from fintech_kernel.clock import Clock
 from fintech_kernel.contracts.writes import Write
 from fintech_kernel.domain.actors import Actor
-from fintech_kernel.domain.journal import Draft, Entry, Stream, stream_id_of
+from fintech_kernel.domain.journal import (
+    Draft,
+    Entry,
+    Stream,
+    stream_id_of,
+    stream_statement,
+)
 from fintech_kernel.errors import FintechError, InvariantBroken, Refusal, TryAgainLater
 from fintech_kernel.infrastructure import queries
 
@@ -202,9 +208,13 @@ class Execution:
 
     async def read_stream(self, merchant_id: str, object_id: str) -> Stream:
         """Read an object's stream."""
-        stream_id = stream_id_of(merchant_id, object_id)
-        result = await self.database.execute(queries.entries_of_stream(stream_id))
-        return Stream.from_rows(stream_id, result.rows)
+        result = await self.database.execute(stream_statement(merchant_id, object_id))
+        return Stream.from_rows(stream_id_of(merchant_id, object_id), result.rows)
+
+    def opened_stream(self, merchant_id: str, object_id: str, *, index: int = 0) -> Stream:
+        """Return the stream that the opening's statement ``index`` read."""
+        rows = self.opened[index].unwrap().rows
+        return Stream.from_rows(stream_id_of(merchant_id, object_id), rows)
 
     async def append(
         self,
@@ -212,19 +222,20 @@ class Execution:
         stream: Stream,
         step: str,
         decide: Callable[[Stream], Sequence[Draft]],
-        step_of: str | None = None,
+        writes: Callable[[Appended], Sequence[Write]] = lambda _appended: (),
     ) -> Appended:
         """Make one decision durable and return the rows that stand for it, ours or another's.
 
         ``decide`` is pure and is called again on the newer stream when the position was lost; a
-        ``Refusal`` that it raises is recorded in the stream like any decision.
-        ``step_of`` names another operation whose step this is (``payments.resolve``).
+        ``Refusal`` that it raises is recorded in the stream like any decision. ``writes`` of the rows
+        that stand travel in the same trip and are done when this returns.
 
         Raises:
             RaceLost: the position was lost ``RACES_MAX`` times.
             OutcomeUnknown: the database did not answer in time.
         """
-        appended, _ = await self._append(stream, self._step_key(step, step_of), decide, None)
+        appended, results = await self._append(stream, self.key(step), decide, writes)
+        await self._drive(list(writes(appended)), results)
         return appended
 
     async def conclude(
@@ -245,7 +256,10 @@ class Execution:
             RaceLost, OutcomeUnknown: as ``append``.
         """
         appended, results = await self._append(
-            stream, self._step_key(step, step_of), decide, complete
+            stream,
+            f"{step_of or self.operation_id}:{step}",
+            decide,
+            lambda appended: self._closing(complete(appended)),
         )
         return await self._close(complete(appended), results)
 
@@ -267,17 +281,14 @@ class Execution:
             complete=lambda appended: refused(appended.entries[0]),
         )
 
-    def _step_key(self, step: str, step_of: str | None) -> str:
-        return f"{step_of or self.operation_id}:{step}"
-
     async def _append(
         self,
         stream: Stream,
         step_key: str,
         decide: Callable[[Stream], Sequence[Draft]],
-        complete: Callable[[Appended], Completion] | None,
+        follow: Callable[[Appended], Sequence[Write | Statement]],
     ) -> tuple[Appended, Sequence[Result]]:
-        """Return the rows of the step, and the results of the closing that travelled with them."""
+        """Return the rows of the step, and the results of what travelled behind them."""
         for _ in range(RACES_MAX):
             standing = stream.step(step_key)
             if standing:
@@ -291,8 +302,8 @@ class Execution:
             )
             insert = queries.append_entries([entry.columns() for entry in entries])
             appended = Appended(entries=entries, stream=stream.followed_by(entries))
-            closing = self._closing(complete(appended)) if complete else []
-            results = await self.database.run([insert, *(_statement(part) for part in closing)])
+            behind = [_statement(part) for part in follow(appended)]
+            results = await self.database.run([insert, *behind])
             error = results[0].error
             if error is None:
                 return appended, results[1:]
@@ -337,15 +348,31 @@ class Execution:
         ]
 
     async def _close(self, completion: Completion, results: Sequence[Result]) -> Finished:
-        """Drive the closing to its end, going on behind whatever an earlier attempt already did."""
-        closing = self._closing(completion)
         read_back = len(completion.writes) + 1
-        finished: Finished | None = None
-        position = 0
-        while position < len(closing):
+        closed = await self._drive(self._closing(completion), results, optional_after=read_back)
+        record = OperationRecord.from_row(closed[read_back].rows[0])
+        if not record.is_finished:
+            raise Superseded
+        return Finished(state=record.state, result=record.result or {})
+
+    async def _drive(
+        self,
+        parts: Sequence[Write | Statement],
+        results: Sequence[Result],
+        *,
+        optional_after: int | None = None,
+    ) -> list[Result]:
+        """Drive writes and statements to their end, going on behind what an earlier attempt did.
+
+        ``results`` are of the first trip, empty where there was none. What stands behind the position
+        ``optional_after`` may fail without consequence.
+        """
+        done: list[Result] = []
+        while len(done) < len(parts):
             if not results:
-                results = await self.database.run([_statement(part) for part in closing[position:]])
-            part, result, results = closing[position], results[0], results[1:]
+                remaining = [_statement(part) for part in parts[len(done) :]]
+                results = await self.database.run(remaining)
+            part, result, results = parts[len(done)], results[0], results[1:]
             if isinstance(result.error, NotExecuted):
                 results = ()
                 continue
@@ -353,21 +380,12 @@ class Execution:
                 results = ()
                 if isinstance(part, Write) and isinstance(result.error, UniqueViolation):
                     await self._confirm(part)
-                elif position > read_back:
+                elif optional_after is not None and len(done) > optional_after:
                     logger.warning("read model not written", statement=result.error.statement)
                 else:
                     raise result.error
-            if position == read_back:
-                finished = self._finished(result)
-            position += 1
-        assert finished is not None  # noqa: S101 - the read-back is always part of the closing
-        return finished
-
-    def _finished(self, result: Result) -> Finished:
-        record = OperationRecord.from_row(result.rows[0])
-        if not record.is_finished:
-            raise Superseded
-        return Finished(state=record.state, result=record.result or {})
+            done.append(result)
+        return done
 
     async def _confirm(self, write: Write) -> None:
         """Check that the rows of a duplicate write are exactly the ones that we would have written."""

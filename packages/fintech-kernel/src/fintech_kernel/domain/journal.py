@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from fintech_dbclient import Database, Row, Value
+from fintech_dbclient import Database, Row, Statement, Value
 
 from fintech_kernel.canonical import Json, canonical_json, sha256_hex
 from fintech_kernel.errors import InvariantBroken
@@ -214,6 +214,11 @@ def stream_id_of(merchant_id: str, object_id: str) -> str:
     return f"{merchant_id}/{object_id}"
 
 
+def stream_statement(merchant_id: str, object_id: str) -> Statement:
+    """Return the statement that reads a stream: what a handler's ``opening`` asks for."""
+    return queries.entries_of_stream(stream_id_of(merchant_id, object_id))
+
+
 class Journal:
     """Reads streams. Appending belongs to operations, which own the steps."""
 
@@ -222,9 +227,8 @@ class Journal:
 
     async def stream(self, merchant_id: str, object_id: str) -> Stream:
         """Return an object's stream; empty where there is none."""
-        stream_id = stream_id_of(merchant_id, object_id)
-        result = await self._database.execute(queries.entries_of_stream(stream_id))
-        return Stream.from_rows(stream_id, result.rows)
+        result = await self._database.execute(stream_statement(merchant_id, object_id))
+        return Stream.from_rows(stream_id_of(merchant_id, object_id), result.rows)
 
 
 def _text(row: Row, column: str) -> str:

@@ -1,0 +1,269 @@
+"""``create_app``: one FastAPI application of whatever plugins are installed.
+
+Everything is built here, once, from the settings down; there are no globals and nothing happens at
+import. The order is the architecture: plugins, settings, context, services, operations, routes.
+"""
+
+import re
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Final, cast
+
+from fastapi import FastAPI
+from fintech_dbclient import Database, HttpDatabase, OnCall, migrate
+from loguru import logger
+
+from fintech_kernel.clock import Clock, SystemClock
+from fintech_kernel.context import AppContext
+from fintech_kernel.domain.events import Events
+from fintech_kernel.domain.jobs import JobRunner
+from fintech_kernel.domain.journal import Journal
+from fintech_kernel.domain.operations import Operations
+from fintech_kernel.domain.permissions import Permissions
+from fintech_kernel.errors import StartupFault
+from fintech_kernel.hooks import (
+    HealthCheck,
+    Job,
+    MigrationSet,
+    OperationHandler,
+    RouteMount,
+    SettingsSpec,
+)
+from fintech_kernel.host import PluginHost
+from fintech_kernel.identifiers import Identifiers, RandomIdentifiers
+from fintech_kernel.infrastructure.tables import MIGRATIONS
+from fintech_kernel.observability.context import current_request_id
+from fintech_kernel.security.secrets import KeyRing
+from fintech_kernel.security.tokens import TokenIssuer, TokenVerifier
+from fintech_kernel.settings import KernelSettings, load_settings
+from fintech_kernel.web import health, operations
+from fintech_kernel.web.middleware import install_middleware
+from fintech_kernel.web.openapi import install_openapi
+from fintech_kernel.web.problems import ProblemHandlers
+from fintech_kernel.web.route_rules import route_faults
+
+KERNEL: Final = "kernel"
+RECOVERY_EVERY_SECONDS: Final = 2.0
+RECOVERY_TIMEOUT_SECONDS: Final = 120.0
+
+_CREATED: Final = re.compile(
+    r"CREATE\s+(?:TABLE|INDEX)\s+IF\s+NOT\s+EXISTS\s+([a-z_0-9]+)", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overrides:
+    """What tests and simulators put in place of the real thing; None keeps the real one."""
+
+    clock: Clock | None = None
+    identifiers: Identifiers | None = None
+    database: Database | None = None
+    on_database_call: OnCall | None = None
+
+
+def create_app(
+    *,
+    settings: Mapping[str, object] | None = None,
+    plugins: Sequence[object] | None = None,
+    overrides: Overrides | None = None,
+) -> FastAPI:
+    """Return the application.
+
+    Args:
+        settings: values named like environment variables in lower case; they take precedence.
+        plugins: these modules; None means the installed entry points.
+        overrides: replacements for clock, identifiers, database.
+
+    Raises:
+        StartupFault: all faults of the stage that failed, one line each.
+    """
+    host = PluginHost.installed() if plugins is None else PluginHost.of(plugins)
+    context = build_context(host, settings=settings, overrides=overrides or Overrides())
+    problems = ProblemHandlers(host.errors())
+    jobs = JobRunner(_jobs(host, context) if context.settings.app_jobs else ())
+    context.events.use_waker(jobs.wake)
+    app = FastAPI(
+        title="fintech",
+        summary="Payments for merchants",
+        version="1",
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        docs_url="/docs" if context.settings.docs_served else None,
+        redoc_url=None,
+        openapi_url="/openapi.json" if context.settings.docs_served else None,
+        lifespan=_lifespan(context, migrations(host), jobs),
+    )
+    app.state.context = context
+    app.state.problems = problems.catalog
+    problems.install(app)
+    _mount_routes(app, host, context)
+    install_openapi(app)
+    install_middleware(app, context.settings, context.identifiers)
+    return app
+
+
+def build_context(
+    host: PluginHost, *, settings: Mapping[str, object] | None, overrides: Overrides
+) -> AppContext:
+    """Return the context with every service built and every handler registered.
+
+    Raises:
+        StartupFault: see ``create_app``.
+    """
+    specs = [SettingsSpec(name=KERNEL, model=KernelSettings), *host.settings()]
+    loaded = load_settings(specs, settings)
+    kernel = cast("KernelSettings", loaded[KERNEL])
+    clock = overrides.clock or SystemClock()
+    identifiers = overrides.identifiers or RandomIdentifiers(clock)
+    database = overrides.database or open_database(kernel, on_call=overrides.on_database_call)
+    events = Events(database=database, clock=clock, identifiers=identifiers)
+    context = AppContext(
+        settings=kernel,
+        plugin_settings={name: one for name, one in loaded.items() if name != KERNEL},
+        clock=clock,
+        identifiers=identifiers,
+        database=database,
+        journal=Journal(database),
+        operations=Operations(
+            database=database,
+            clock=clock,
+            identifiers=identifiers,
+            lease_seconds=kernel.operation_lease_seconds,
+            attempt_seconds=kernel.app_request_timeout_seconds,
+            wait_seconds=kernel.operation_wait_seconds,
+            on_finished=events.wake,
+        ),
+        events=events,
+        permissions=Permissions([*operations.PERMISSIONS, *host.permissions()]),
+        keyring=KeyRing(kernel),
+        tokens=TokenVerifier(kernel, clock),
+        token_issuer=_token_issuer(kernel, clock, identifiers),
+    )
+    context = replace(
+        context,
+        processors={spec.name: spec.processor for spec in host.processors(context)},
+        payout_rails={spec.name: spec.rail for spec in host.payout_rails(context)},
+    )
+    for provider in host.service_providers():
+        context.services.add(provider.provides, provider.build(context))
+    handlers: Sequence[OperationHandler] = host.operations(context)
+    context.operations.register(handlers)
+    context.events.subscribe(host.event_handlers(context), host.audit_sinks(context))
+    return context
+
+
+def open_database(settings: KernelSettings, *, on_call: OnCall | None = None) -> HttpDatabase:
+    """Return the client of the configured database service."""
+    token = settings.db_api_token
+    return HttpDatabase(
+        settings.db_base_url,
+        token=token.get_secret_value() if token else None,
+        timeout_seconds=settings.db_timeout_seconds,
+        on_call=on_call,
+        request_id=current_request_id,
+    )
+
+
+def migrations(host: PluginHost) -> tuple[MigrationSet, ...]:
+    """Return the kernel's migrations and every plugin's, whose tables bear its prefix.
+
+    Raises:
+        StartupFault: a plugin creates a table outside of its prefix.
+    """
+    prefixes = {plugin.name: plugin.manifest.table_prefix for plugin in host.plugins}
+    faults = [
+        f"plugin {plugin!r} creates {table!r}: its tables and indexes must start with"
+        f" {prefixes[plugin]!r}"
+        for plugin, migration_set in host.migrations_by_plugin()
+        for migration in migration_set.migrations
+        for statement in migration.statements
+        for table in _CREATED.findall(statement)
+        if not prefixes[plugin] or not table.startswith(prefixes[plugin])
+    ]
+    if faults:
+        raise StartupFault(faults)
+    ours = MigrationSet(name="fintech-kernel", migrations=MIGRATIONS)
+    return (ours, *(migration_set for _, migration_set in host.migrations_by_plugin()))
+
+
+async def apply_migrations(database: Database, sets: Sequence[MigrationSet]) -> None:
+    """Apply what is pending; safe when several processes start at once.
+
+    Raises:
+        MigrationRefused: a migration was changed after it was applied.
+        DatabaseError: the database did not do it.
+    """
+    for one in sets:
+        report = await migrate(database, one.name, one.migrations)
+        logger.info("migrations checked", package=one.name, applied=len(report.applied))
+
+
+def _jobs(host: PluginHost, context: AppContext) -> list[Job]:
+    async def recover() -> None:
+        await context.operations.recover()
+
+    recovery = Job(
+        name="operations.recover",
+        run=recover,
+        every_seconds=RECOVERY_EVERY_SECONDS,
+        timeout_seconds=RECOVERY_TIMEOUT_SECONDS,
+    )
+    return [recovery, *context.events.jobs(), *host.jobs(context)]
+
+
+def _token_issuer(
+    settings: KernelSettings, clock: Clock, identifiers: Identifiers
+) -> TokenIssuer | None:
+    """Return an issuer where this deployment holds a signing key; None where it only verifies."""
+    if settings.jwt_secret is None and settings.jwt_private_key is None:
+        return None
+    return TokenIssuer(settings, clock, identifiers)
+
+
+def _mount_routes(app: FastAPI, host: PluginHost, context: AppContext) -> None:
+    """Include every router under its plugin's prefix and check the rules of routes.
+
+    Raises:
+        StartupFault: all routes that break a rule.
+    """
+    checks = [_database_check(context.database), *host.health_checks(context)]
+    app.include_router(health.health_router(checks))
+    app.include_router(operations.operations_router())
+    app.openapi_tags = [
+        {"name": "health", "description": "Whether the process runs and can serve."},
+        {"name": "operations", "description": "What became of a request, by its operation."},
+    ]
+    public = [*health.PUBLIC]
+    for declared in host.routes(context):
+        mount = cast("RouteMount", declared.item)
+        prefix = declared.plugin.manifest.route_prefix + mount.prefix
+        app.include_router(mount.router, prefix=prefix, tags=[mount.tag])
+        app.openapi_tags.append({"name": mount.tag, "description": mount.tag_description})
+        public += mount.public
+    faults = route_faults(app, permissions=context.permissions.names(), public=public)
+    if faults:
+        raise StartupFault(faults)
+
+
+def _database_check(database: Database) -> HealthCheck:
+    async def check() -> None:
+        await database.health()
+
+    return HealthCheck(name="database", check=check)
+
+
+def _lifespan(context: AppContext, sets: Sequence[MigrationSet], jobs: JobRunner):  # noqa: ANN202 - the context manager's type says it
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
+        if context.settings.app_migrate_on_start:
+            await apply_migrations(context.database, sets)
+        await context.events.announce()
+        jobs.start()
+        try:
+            yield
+        finally:
+            await jobs.stop()
+            await context.operations.drain()
+            await context.database.close()
+
+    return lifespan

@@ -1,0 +1,60 @@
+"""What is asked of a payment. Every input that is not the client's was frozen before the claim."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fintech_kernel.contracts.merchants import PricingRule
+from fintech_kernel.money import Money
+
+from fintech_payments.domain.events import CaptureMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreatePayment:
+    """Take a payment. Everything that is not the client's was read before the claim and is frozen."""
+
+    payment_id: str
+    merchant_id: str
+    merchant_is_active: bool
+    merchant_currencies: tuple[str, ...] | None
+    amount: Money
+    capture: CaptureMode
+    method: str
+    token: str
+    processor: str
+    reference: str
+    metadata: Mapping[str, str]
+    pricing: PricingRule | None
+    settlement_delay_days: int
+    requested_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapturePayment:
+    """Take some of what is authorized; without an amount, all that is left."""
+
+    payment_id: str
+    merchant_id: str
+    amount: Money | None
+    requested_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelPayment:
+    """Give up what is authorized."""
+
+    payment_id: str
+    merchant_id: str
+    requested_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundPayment:
+    """Give back some of what was captured; without an amount, all that is left."""
+
+    payment_id: str
+    merchant_id: str
+    refund_id: str
+    amount: Money | None
+    reason: str
+    requested_at: int

@@ -1,0 +1,96 @@
+"""Why a payment is refused. Every refusal is recorded and stays the answer to its key.
+
+::
+
+    Refusal
+    ├── MerchantNotActive
+    ├── CurrencyNotEnabled
+    ├── ReferenceExists
+    ├── ReferenceExistsWithDifferentAmount
+    ├── OutcomePending           an outcome is open; it must be known first
+    ├── PaymentNotCapturable
+    ├── CaptureExceedsAuthorized
+    ├── PartialCaptureUnsupported
+    ├── PaymentNotCancelable
+    ├── PaymentNotRefundable
+    └── RefundExceedsCaptured
+"""
+
+from fintech_kernel.errors import Refusal
+
+
+class MerchantNotActive(Refusal):
+    """The merchant was not active when the request was taken."""
+
+    code = "merchant_not_active"
+    title = "The merchant is not active."
+
+
+class CurrencyNotEnabled(Refusal):
+    """The merchant does not accept the currency."""
+
+    code = "currency_not_enabled"
+    title = "The merchant does not accept this currency."
+
+
+class ReferenceExists(Refusal):
+    """The merchant used the reference for another payment of the same amount."""
+
+    code = "reference_exists"
+    title = "A payment with this reference exists."
+
+
+class ReferenceExistsWithDifferentAmount(Refusal):
+    """The merchant used the reference for a payment of another amount."""
+
+    code = "reference_exists_with_different_amount"
+    title = "A payment with this reference and a different amount exists."
+
+
+class OutcomePending(Refusal):
+    """The processor's answer to an earlier step is not known yet."""
+
+    code = "outcome_pending"
+    title = "The outcome of an earlier step is not known yet; try again when it is."
+
+
+class PaymentNotCapturable(Refusal):
+    """Nothing is authorized, or everything was captured."""
+
+    code = "payment_not_capturable"
+    title = "The payment cannot be captured in its state."
+
+
+class CaptureExceedsAuthorized(Refusal):
+    """More than what is authorized and not captured."""
+
+    code = "capture_exceeds_authorized"
+    title = "The capture exceeds what is authorized."
+
+
+class PartialCaptureUnsupported(Refusal):
+    """The processor captures everything or nothing."""
+
+    code = "partial_capture_unsupported"
+    title = "The processor does not support this partial or further capture."
+
+
+class PaymentNotCancelable(Refusal):
+    """Captured, ended, or never authorized."""
+
+    code = "payment_not_cancelable"
+    title = "The payment cannot be canceled in its state."
+
+
+class PaymentNotRefundable(Refusal):
+    """Nothing was captured."""
+
+    code = "payment_not_refundable"
+    title = "The payment cannot be refunded in its state."
+
+
+class RefundExceedsCaptured(Refusal):
+    """More than what was captured and not refunded."""
+
+    code = "refund_exceeds_captured"
+    title = "The refund exceeds what was captured and not refunded."

@@ -1,0 +1,42 @@
+"""The read model of payments: what lists are served from, never what is decided on."""
+
+from fintech_dbclient import Database, Statement
+from fintech_kernel.canonical import canonical_json
+from fintech_kernel.domain.journal import Entry, Journal
+
+from fintech_payments.domain.history import fold_payment
+from fintech_payments.domain.model import Payment
+from fintech_payments.domain.views import payment_view
+from fintech_payments.infrastructure import queries
+from fintech_payments.infrastructure.queries import PaymentRow
+
+
+def read_model(payment: Payment, seq: int) -> Statement:
+    """Return the write of a payment as it is at position ``seq`` of its stream."""
+    return queries.upsert_payment(
+        PaymentRow(
+            payment_id=payment.payment_id,
+            merchant_id=payment.merchant_id,
+            status=payment.status,
+            currency=payment.amount.currency,
+            reference=payment.reference,
+            outcomes_open=1 if payment.open_outcomes else 0,
+            created_at=payment.created_at,
+            seq=seq,
+            data=canonical_json(payment_view(payment)),
+        )
+    )
+
+
+class PaymentProjection:
+    """Writes the read model again from the journal: it follows the finish and may have been lost."""
+
+    def __init__(self, *, journal: Journal, database: Database) -> None:
+        self._journal = journal
+        self._database = database
+
+    async def handle(self, entry: Entry) -> None:
+        """Handle any entry of a payment's stream."""
+        stream = await self._journal.stream(entry.merchant_id, entry.object_id)
+        payment = fold_payment(stream)
+        await self._database.execute(read_model(payment, stream.entries[-1].seq))

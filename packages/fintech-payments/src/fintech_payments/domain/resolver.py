@@ -1,0 +1,111 @@
+"""The resolver: asks processors what became of calls that were not answered in time."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from fintech_dbclient import Database, Row
+from fintech_kernel.clock import MILLISECONDS_PER_SECOND, Clock
+from fintech_kernel.contracts.processors import Outcome, Processor, ProcessorAnswer
+from fintech_kernel.domain.actors import job_actor
+from fintech_kernel.domain.codec import to_json
+from fintech_kernel.domain.journal import Journal, Stream
+from fintech_kernel.domain.operations import OperationCall, Operations
+from fintech_kernel.errors import TryAgainLater
+
+from fintech_payments.domain.history import fold_payment
+from fintech_payments.domain.model import OpenOutcome
+from fintech_payments.domain.service import RESOLVE
+from fintech_payments.domain.steps import Step
+from fintech_payments.domain.workflows import ResolvePayment
+from fintech_payments.infrastructure import queries
+
+RESOLVE_BATCH: Final = 100
+RESOLVE_CONCURRENCY: Final = 4
+
+
+class Resolver:
+    """Learns definite answers and has ``payments.resolve`` write them."""
+
+    def __init__(
+        self,
+        *,
+        operations: Operations,
+        journal: Journal,
+        database: Database,
+        clock: Clock,
+        processors: Mapping[str, Processor],
+    ) -> None:
+        self._operations = operations
+        self._journal = journal
+        self._database = database
+        self._clock = clock
+        self._processors = processors
+
+    async def run(self) -> None:
+        """Ask processors what became of calls that were not answered in time (a job)."""
+        after = ""
+        gate = asyncio.Semaphore(RESOLVE_CONCURRENCY)
+
+        async def resolve(row: Row) -> None:
+            async with gate:
+                await self._resolve_payment(str(row["merchant_id"]), str(row["payment_id"]))
+
+        while True:
+            page = await self._database.execute(
+                queries.payments_with_open_outcomes(after=after, limit=RESOLVE_BATCH)
+            )
+            if not page.rows:
+                return
+            async with asyncio.TaskGroup() as group:
+                for row in page.rows:
+                    group.create_task(resolve(row))
+            after = str(page.rows[-1]["payment_id"])
+
+    async def _resolve_payment(self, merchant_id: str, payment_id: str) -> None:
+        stream = await self._journal.stream(merchant_id, payment_id)
+        payment = fold_payment(stream)
+        for outcome in payment.open_outcomes:
+            answer = await self._learn(stream, outcome)
+            if answer is None:
+                continue
+            command = ResolvePayment(
+                payment_id=payment_id,
+                merchant_id=merchant_id,
+                operation_id=outcome.operation_id,
+                effect=outcome.effect,
+                refund_id=outcome.refund_id,
+                answer=answer,
+                requested_at=self._clock.now_milliseconds(),
+            )
+            try:
+                await self._operations.run(
+                    OperationCall(
+                        kind=RESOLVE,
+                        merchant_id=merchant_id,
+                        actor=job_actor("payments.resolve"),
+                        key=f"resolve:{outcome.key}",
+                        command=to_json(command),
+                    )
+                )
+            except TryAgainLater:
+                continue  # recorded, or asked again at the next turn
+
+    async def _learn(self, stream: Stream, outcome: OpenOutcome) -> ProcessorAnswer | None:
+        """Return a definite answer, or None while there is none.
+
+        Where the processor knows nothing of the key our call may not have reached it: the same call is
+        sent again, but only while the processor remembers keys.
+        """
+        payment = fold_payment(stream)
+        processor = self._processors.get(payment.processor)
+        if processor is None:
+            return None
+        answer = await processor.query(key=outcome.key)
+        if answer is None:
+            age = self._clock.now_milliseconds() - outcome.opened_at
+            if age < processor.capabilities.key_retention_seconds * MILLISECONDS_PER_SECOND:
+                answer = await Step.reopened(stream, outcome).call(processor)
+        if answer is None or answer.outcome in {Outcome.PENDING, Outcome.UNKNOWN}:
+            return None
+        return answer

@@ -1,0 +1,294 @@
+"""The story of each workflow, from the claimed request to the finished operation.
+
+Each ``run_*`` is written once and run by everybody who holds the operation: the first request, a
+repeat, a zombie, recovery. It folds the stream, decides, calls the processor at most once per step with
+the step's key, and concludes from the rows that stand.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fintech_dbclient import Database, Statement, UniqueViolation
+from fintech_kernel.contracts.ledger import Ledger
+from fintech_kernel.contracts.processors import Outcome, Processor, ProcessorAnswer
+from fintech_kernel.contracts.writes import Write
+from fintech_kernel.domain.codec import from_json
+from fintech_kernel.domain.execution import Appended, Completion, Execution, Finished, refused
+from fintech_kernel.domain.journal import Stream, stream_id_of, stream_statement
+from fintech_kernel.errors import Refusal
+
+from fintech_payments.domain import decisions, events, postings
+from fintech_payments.domain.commands import CapturePayment, CreatePayment, RefundPayment
+from fintech_payments.domain.errors import ReferenceExists, ReferenceExistsWithDifferentAmount
+from fintech_payments.domain.events import CaptureMode, Effect, PaymentEvent
+from fintech_payments.domain.history import CODEC, drafts, fold_payment
+from fintech_payments.domain.model import OpenOutcome, Payment
+from fintech_payments.domain.projection import read_model
+from fintech_payments.domain.steps import Step
+from fintech_payments.domain.views import payment_view, refund_view
+from fintech_payments.infrastructure import queries
+
+RESEND_SECONDS: Final = (0.2, 1.0, 2.0)
+"""Pauses before the same call is sent again while the processor's answer is unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvePayment:
+    """A definite answer to a step whose outcome is open, learned by whoever asked."""
+
+    payment_id: str
+    merchant_id: str
+    operation_id: str
+    effect: Effect
+    refund_id: str
+    answer: ProcessorAnswer
+    requested_at: int
+
+
+class PaymentWorkflows:
+    """How operations on payments run."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        ledger: Ledger,
+        processors: Mapping[str, Processor],
+        answer_seconds: float,
+    ) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._processors = processors
+        self._answer_seconds = answer_seconds
+
+    # --- creation: one call to the processor, then everything in one insert
+
+    @staticmethod
+    def opening_of_create(request: Mapping[str, Any], operation_id: str) -> Sequence[Statement]:
+        """Take the reference in the trip of the claim."""
+        command = from_json(CreatePayment, request)
+        if not command.reference:
+            return ()
+        return (
+            queries.insert_reference(
+                merchant_id=command.merchant_id,
+                reference=command.reference,
+                operation_id=operation_id,
+                payment_id=command.payment_id,
+                amount=command.amount.amount,
+                currency=command.amount.currency,
+            ),
+        )
+
+    async def run_create(self, execution: Execution) -> Finished:
+        """Authorize (and capture) a new payment."""
+        command = from_json(CreatePayment, execution.command)
+        try:
+            decisions.check_creation(command)
+            await self._check_reference(execution, command)
+        except Refusal as refusal:
+            return await execution.conclude_refused(refusal)
+        stream = Stream(stream_id_of(command.merchant_id, command.payment_id))
+        if execution.resumed:
+            stream = await execution.read_stream(command.merchant_id, command.payment_id)
+        if stream.step(execution.key(Effect.AUTHORIZE)):
+            answer = ProcessorAnswer(outcome=Outcome.UNKNOWN)  # the row that stands is used instead
+        else:
+            answer = await self._ask(
+                command.processor,
+                lambda processor: processor.authorize(
+                    key=execution.key(Effect.AUTHORIZE),
+                    payment_id=command.payment_id,
+                    amount=command.amount,
+                    payment_method=command.token,
+                    capture=command.capture is CaptureMode.AUTOMATIC,
+                ),
+            )
+        return await execution.conclude(
+            stream=stream,
+            step=Effect.AUTHORIZE,
+            decide=lambda _stream: drafts(
+                decisions.decide_creation(command, answer, operation_id=execution.operation_id)
+            ),
+            complete=lambda appended: self._completed(execution.operation_id, appended),
+        )
+
+    async def _check_reference(self, execution: Execution, command: CreatePayment) -> None:
+        """Refuse a reference that another operation owns; its owner never changes."""
+        if not command.reference or execution.opened[0].error is None:
+            return
+        if not isinstance(execution.opened[0].error, UniqueViolation):
+            raise execution.opened[0].error
+        found = await self._database.execute(
+            queries.reference_owner(command.merchant_id, command.reference)
+        )
+        owner: dict[str, Any] = dict(found.rows[0])
+        if owner["operation_id"] == execution.operation_id:
+            return
+        same = (owner["amount"], owner["currency"]) == (
+            command.amount.amount,
+            command.amount.currency,
+        )
+        refusal = ReferenceExists if same else ReferenceExistsWithDifferentAmount
+        raise refusal(payment_id=owner["payment_id"], reference=command.reference)
+
+    # --- steps on a payment that exists: decide, ask the processor, conclude
+
+    @staticmethod
+    def opening_of_step(request: Mapping[str, Any], operation_id: str) -> Sequence[Statement]:
+        """Read the payment's stream in the trip of the claim."""
+        del operation_id
+        return (stream_statement(request["merchant_id"], request["payment_id"]),)
+
+    async def run_capture(self, execution: Execution) -> Finished:
+        """Take some of what is authorized."""
+        command = from_json(CapturePayment, execution.command)
+        return await self._run_step(
+            execution,
+            Effect.CAPTURE,
+            decide=lambda payment: decisions.decide_capture(
+                payment, command, self._processors[payment.processor].capabilities
+            ),
+        )
+
+    async def run_cancel(self, execution: Execution) -> Finished:
+        """Give up what is authorized."""
+        return await self._run_step(execution, Effect.CANCEL, decide=decisions.decide_cancel)
+
+    async def run_refund(self, execution: Execution) -> Finished:
+        """Give back some of what was captured."""
+        command = from_json(RefundPayment, execution.command)
+        return await self._run_step(
+            execution,
+            Effect.REFUND,
+            decide=lambda payment: decisions.decide_refund(
+                payment, command, self._processors[payment.processor].capabilities
+            ),
+        )
+
+    async def _run_step(
+        self,
+        execution: Execution,
+        effect: Effect,
+        *,
+        decide: Callable[[Payment], tuple[PaymentEvent, ...]],
+    ) -> Finished:
+        command = execution.command
+        decided = await execution.append(
+            stream=execution.opened_stream(command["merchant_id"], command["payment_id"]),
+            step="decide",
+            decide=lambda current: drafts(decide(fold_payment(current))),
+            writes=lambda appended: self._writes(execution.operation_id, appended),
+        )
+        if decided.is_refused:
+            return await execution.finish(refused(decided.entries[0]))
+        step = Step.of(decided, effect, execution.operation_id)
+        answer = ProcessorAnswer(outcome=Outcome.UNKNOWN)
+        if not decided.stream.step(execution.key(effect)):
+            answer = await self._ask(step.payment.processor, step.call)
+        return await execution.conclude(
+            stream=decided.stream,
+            step=effect,
+            decide=lambda current: drafts(
+                decisions.decide_answer(
+                    fold_payment(current),
+                    effect,
+                    answer,
+                    operation_id=execution.operation_id,
+                    amount=step.amount,
+                    now=command["requested_at"],
+                    refund_id=step.refund_id,
+                )
+            ),
+            complete=lambda appended: self._completed(
+                execution.operation_id, appended, refund_id=step.refund_id
+            ),
+        )
+
+    # --- an outcome that was open: concluded in the name of the original operation
+
+    async def run_resolve(self, execution: Execution) -> Finished:
+        """Write the definite answer and do what the original operation would have done with it."""
+        command = from_json(ResolvePayment, execution.command)
+        stream = execution.opened_stream(command.merchant_id, command.payment_id)
+        outcome = OpenOutcome(
+            effect=command.effect,
+            operation_id=command.operation_id,
+            opened_at=command.requested_at,
+            refund_id=command.refund_id,
+        )
+        step = Step.reopened(stream, outcome)
+        closed = events.OutcomeClosed(operation_id=command.operation_id)
+        return await execution.conclude(
+            stream=stream,
+            step=f"{command.effect}:final",
+            step_of=command.operation_id,
+            decide=lambda current: drafts(
+                (
+                    closed,
+                    *decisions.decide_answer(
+                        fold_payment(current),
+                        command.effect,
+                        command.answer,
+                        operation_id=command.operation_id,
+                        amount=step.amount,
+                        now=command.requested_at,
+                        refund_id=command.refund_id,
+                    ),
+                )
+            ),
+            complete=lambda appended: self._completed(
+                command.operation_id, appended, refund_id=command.refund_id
+            ),
+        )
+
+    # --- what follows from the rows that stand
+
+    def _completed(
+        self, operation_id: str, appended: Appended, *, refund_id: str = ""
+    ) -> Completion:
+        """Return result, ledger legs and read model, as a function of the operation's own rows."""
+        payment = fold_payment(appended.as_written)
+        refund = payment.refund(refund_id)
+        return Completion(
+            result=refund_view(payment, refund) if refund else payment_view(payment),
+            writes=self._writes(operation_id, appended),
+            read_models=(read_model(payment, appended.entries[-1].seq),),
+        )
+
+    def _writes(self, operation_id: str, appended: Appended) -> list[Write]:
+        """Return the ledger legs of rows: each event's legs are one insert, named for the operation."""
+        writes: list[Write] = []
+        for entry in appended.entries:
+            event = CODEC.event(entry)
+            if event is None:
+                continue
+            before = appended.stream.until(entry)
+            writes += self._ledger.postings(
+                operation_id=operation_id,
+                merchant_id=entry.merchant_id,
+                recorded_at=entry.occurred_at,
+                legs=postings.legs_of(fold_payment(before), event),
+            )
+        return writes
+
+    # --- the processor
+
+    async def _ask(
+        self, name: str, call: Callable[[Processor], Awaitable[ProcessorAnswer]]
+    ) -> ProcessorAnswer:
+        """Call the processor; while its answer is unknown send the same call again, for a while."""
+        processor = self._processors[name]
+        answer = ProcessorAnswer(outcome=Outcome.UNKNOWN)
+        try:
+            async with asyncio.timeout(self._answer_seconds):
+                for pause in (*RESEND_SECONDS, None):
+                    answer = await call(processor)
+                    if answer.outcome is not Outcome.UNKNOWN or pause is None:
+                        return answer
+                    await asyncio.sleep(pause)
+        except TimeoutError:
+            return ProcessorAnswer(outcome=Outcome.UNKNOWN)
+        return answer

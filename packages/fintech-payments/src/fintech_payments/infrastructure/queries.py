@@ -1,0 +1,216 @@
+"""All SQL of payments. The merchant is part of every key or an argument of the query."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, LiteralString
+
+from fintech_dbclient import Statement, Value
+
+_COLUMNS: Final = (
+    "payment_id, merchant_id, status, currency, reference, outcomes_open, created_at, seq, data"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentRow:
+    """A row of the read model. ``data`` is the payment as JSON at position ``seq`` of its stream."""
+
+    payment_id: str
+    merchant_id: str
+    status: str
+    currency: str
+    reference: str
+    outcomes_open: int
+    created_at: int
+    seq: int
+    data: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentFilter:
+    """What a list is narrowed to; None leaves a condition out. Times are UTC milliseconds."""
+
+    status: str | None = None
+    currency: str | None = None
+    reference: str | None = None
+    created_from: int | None = None
+    created_until: int | None = None
+
+
+def reference_key(merchant_id: str, reference: str) -> str:
+    """Return the key that makes a reference unique per merchant."""
+    return f"{merchant_id}/{reference}"
+
+
+def insert_reference(
+    *,
+    merchant_id: str,
+    reference: str,
+    operation_id: str,
+    payment_id: str,
+    amount: int,
+    currency: str,
+) -> Statement:
+    """Take a reference for an operation; fails as a duplicate when it is taken."""
+    return Statement(
+        name="payments.references.insert",
+        sql="INSERT INTO payments_references"
+        " (reference_key, operation_id, payment_id, amount, currency) VALUES (?, ?, ?, ?, ?)",
+        params=(
+            reference_key(merchant_id, reference),
+            operation_id,
+            payment_id,
+            amount,
+            currency,
+        ),
+    )
+
+
+def reference_owner(merchant_id: str, reference: str) -> Statement:
+    """Read who owns a reference: written once, never changed."""
+    return Statement(
+        name="payments.references.by_key",
+        sql="SELECT operation_id, payment_id, amount, currency FROM payments_references"
+        " WHERE reference_key = ?",
+        params=(reference_key(merchant_id, reference),),
+    )
+
+
+def upsert_payment(row: PaymentRow) -> Statement:
+    """Write the read model, unless a later position is there already."""
+    return Statement(
+        name="payments.upsert",
+        sql="INSERT INTO payments_payments (" + _COLUMNS + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (payment_id) DO UPDATE SET status = excluded.status,"
+        " outcomes_open = excluded.outcomes_open, seq = excluded.seq, data = excluded.data"
+        " WHERE payments_payments.seq < excluded.seq",
+        params=(
+            row.payment_id,
+            row.merchant_id,
+            row.status,
+            row.currency,
+            row.reference,
+            row.outcomes_open,
+            row.created_at,
+            row.seq,
+            row.data,
+        ),
+    )
+
+
+def payments_of_merchant(
+    *, merchant_id: str, where: PaymentFilter, before: str | None, limit: int
+) -> Statement:
+    """Read a merchant's payments, newest first, behind the id ``before``."""
+    conditions, params = _conditions(where, before)
+    return Statement(
+        name="payments.by_merchant",
+        sql="SELECT "
+        + _COLUMNS
+        + " FROM payments_payments WHERE merchant_id = ?"
+        + conditions
+        + " ORDER BY payment_id DESC LIMIT ?",
+        params=(merchant_id, *params, limit),
+    )
+
+
+def payments_of_platform(*, where: PaymentFilter, before: str | None, limit: int) -> Statement:
+    """Read payments across merchants, newest first: for platform staff only."""
+    conditions, params = _conditions(where, before)
+    return Statement(
+        name="payments.of_platform",
+        sql="SELECT "
+        + _COLUMNS
+        + " FROM payments_payments WHERE 1 = 1"
+        + conditions
+        + " ORDER BY payment_id DESC LIMIT ?",
+        params=(*params, limit),
+    )
+
+
+def payment_owner(payment_id: str) -> Statement:
+    """Read whose payment this is: for platform staff, who name payments without a merchant."""
+    return Statement(
+        name="payments.owner",
+        sql="SELECT merchant_id FROM payments_payments WHERE payment_id = ?",
+        params=(payment_id,),
+    )
+
+
+def payments_with_open_outcomes(*, after: str, limit: int) -> Statement:
+    """Read payments whose processor has not answered, for the resolver (platform scope)."""
+    return Statement(
+        name="payments.open_outcomes",
+        sql="SELECT payment_id, merchant_id FROM payments_payments"
+        " WHERE outcomes_open = 1 AND payment_id > ? ORDER BY payment_id LIMIT ?",
+        params=(after, limit),
+    )
+
+
+def _conditions(where: PaymentFilter, before: str | None) -> tuple[LiteralString, Sequence[Value]]:
+    conditions: LiteralString = ""
+    params: list[Value] = []
+    wanted: tuple[tuple[LiteralString, Value], ...] = (
+        (" AND status = ?", where.status),
+        (" AND currency = ?", where.currency),
+        (" AND reference = ?", where.reference),
+        (" AND created_at >= ?", where.created_from),
+        (" AND created_at < ?", where.created_until),
+        (" AND payment_id < ?", before),
+    )
+    for condition, value in wanted:
+        if value is not None:
+            conditions += condition
+            params.append(value)
+    return conditions, params
+
+
+def insert_sandbox_call(
+    *,
+    key: str,
+    payment_id: str,
+    effect: str,
+    amount: int,
+    currency: str,
+    token: str,
+    outcome: str,
+    decline_code: str,
+    recorded_at: int,
+) -> Statement:
+    """Write a call into the sandbox's books; fails as a duplicate when the key is known."""
+    return Statement(
+        name="payments.sandbox.insert",
+        sql="INSERT INTO payments_sandbox_calls (call_key, payment_id, effect, amount, currency,"
+        " token, outcome, decline_code, recorded_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        params=(
+            key,
+            payment_id,
+            effect,
+            amount,
+            currency,
+            token,
+            outcome,
+            decline_code,
+            recorded_at,
+        ),
+    )
+
+
+def sandbox_call(key: str) -> Statement:
+    """Read a call of the sandbox."""
+    return Statement(
+        name="payments.sandbox.by_key",
+        sql="SELECT call_key, payment_id, effect, amount, currency, token, outcome, decline_code"
+        " FROM payments_sandbox_calls WHERE call_key = ?",
+        params=(key,),
+    )
+
+
+def sandbox_calls_of_payment(payment_id: str) -> Statement:
+    """Read the sandbox's calls of a payment: how it knows the token of an earlier authorization."""
+    return Statement(
+        name="payments.sandbox.by_payment",
+        sql="SELECT call_key, payment_id, effect, amount, currency, token, outcome, decline_code"
+        " FROM payments_sandbox_calls WHERE payment_id = ?",
+        params=(payment_id,),
+    )

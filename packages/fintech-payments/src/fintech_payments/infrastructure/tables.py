@@ -1,0 +1,72 @@
+"""Tables of payments: a key row per reference, a read model for lists, the sandbox's books."""
+
+from typing import Final
+
+from fintech_dbclient import Migration
+
+REFERENCES: Final = Migration(
+    number=1,
+    name="references",
+    statements=(
+        """
+        CREATE TABLE IF NOT EXISTS payments_references (
+            reference_key TEXT NOT NULL PRIMARY KEY,
+            operation_id TEXT NOT NULL,
+            payment_id TEXT NOT NULL,
+            amount BIGINT NOT NULL,
+            currency TEXT NOT NULL)
+        """,
+    ),
+)
+
+PAYMENTS: Final = Migration(
+    number=2,
+    name="payments",
+    statements=(
+        """
+        CREATE TABLE IF NOT EXISTS payments_payments (
+            payment_id TEXT NOT NULL PRIMARY KEY,
+            merchant_id TEXT NOT NULL,
+            status TEXT NOT NULL,
+            currency TEXT NOT NULL,
+            reference TEXT NOT NULL,
+            outcomes_open BIGINT NOT NULL,
+            created_at BIGINT NOT NULL,
+            seq BIGINT NOT NULL,
+            data TEXT NOT NULL)
+        """,
+        """
+        CREATE INDEX IF NOT EXISTS payments_payments_merchant
+        ON payments_payments (merchant_id, payment_id)
+        """,
+        """
+        CREATE INDEX IF NOT EXISTS payments_payments_open
+        ON payments_payments (outcomes_open, payment_id)
+        """,
+    ),
+)
+
+SANDBOX: Final = Migration(
+    number=3,
+    name="sandbox",
+    statements=(
+        """
+        CREATE TABLE IF NOT EXISTS payments_sandbox_calls (
+            call_key TEXT NOT NULL PRIMARY KEY,
+            payment_id TEXT NOT NULL,
+            effect TEXT NOT NULL,
+            amount BIGINT NOT NULL,
+            currency TEXT NOT NULL,
+            token TEXT NOT NULL,
+            outcome TEXT NOT NULL,
+            decline_code TEXT NOT NULL,
+            recorded_at BIGINT NOT NULL)
+        """,
+        """
+        CREATE INDEX IF NOT EXISTS payments_sandbox_calls_payment
+        ON payments_sandbox_calls (payment_id)
+        """,
+    ),
+)
+
+MIGRATIONS: Final = (REFERENCES, PAYMENTS, SANDBOX)

@@ -1,0 +1,253 @@
+"""The plugin: what payments give to the host. The only place where its parts meet."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from fintech_kernel.context import AppContext
+from fintech_kernel.contracts.ledger import Ledger
+from fintech_kernel.contracts.merchants import MerchantDirectory
+from fintech_kernel.domain.permissions import (
+    AUDITOR,
+    MERCHANT_ADMIN,
+    MERCHANT_OPERATOR,
+    MERCHANT_VIEWER,
+    PLATFORM_ADMIN,
+    PLATFORM_FINANCE,
+    PLATFORM_OPERATOR,
+)
+from fintech_kernel.errors import StartupFault
+from fintech_kernel.hooks import (
+    ErrorMapping,
+    EventHandler,
+    Job,
+    MigrationSet,
+    OperationHandler,
+    Permission,
+    PluginManifest,
+    ProcessorSpec,
+    RouteMount,
+    ServiceProvider,
+    SettingsSpec,
+    hookimpl,
+)
+
+from fintech_payments.api import routes, schemas
+from fintech_payments.domain import errors, service
+from fintech_payments.domain.projection import PaymentProjection
+from fintech_payments.domain.resolver import Resolver
+from fintech_payments.domain.service import Payments
+from fintech_payments.domain.workflows import PaymentWorkflows
+from fintech_payments.infrastructure.processors.sandbox import SandboxProcessor
+from fintech_payments.infrastructure.tables import MIGRATIONS
+from fintech_payments.settings import PaymentsSettings
+
+NAME: Final = "payments"
+RESOLVE_TIMEOUT_SECONDS: Final = 120.0
+
+_OPERATORS: Final = (PLATFORM_ADMIN, PLATFORM_OPERATOR, MERCHANT_ADMIN, MERCHANT_OPERATOR)
+_READERS: Final = (*_OPERATORS, PLATFORM_FINANCE, AUDITOR, MERCHANT_VIEWER)
+
+
+@hookimpl
+def fintech_plugins() -> Sequence[PluginManifest]:
+    """Say who this is."""
+    return [
+        PluginManifest(
+            name=NAME,
+            summary="Payments through processors: authorize, capture, cancel, refund",
+            table_prefix="payments_",
+            route_prefix="/v1/payments",
+        )
+    ]
+
+
+@hookimpl
+def fintech_settings() -> Sequence[SettingsSpec]:
+    """``PAYMENTS_*``."""
+    return [SettingsSpec(name=NAME, model=PaymentsSettings)]
+
+
+@hookimpl
+def fintech_permissions() -> Sequence[Permission]:
+    """Operators act on payments, everybody else reads them."""
+    return [
+        Permission(name=routes.CREATE, summary="Take payments", roles=_OPERATORS),
+        Permission(name=routes.CAPTURE, summary="Capture authorizations", roles=_OPERATORS),
+        Permission(name=routes.CANCEL, summary="Cancel authorizations", roles=_OPERATORS),
+        Permission(name=routes.REFUND, summary="Refund payments", roles=_OPERATORS),
+        Permission(name=routes.READ, summary="See payments", roles=_READERS),
+    ]
+
+
+@hookimpl
+def fintech_migrations() -> Sequence[MigrationSet]:
+    """The package's tables."""
+    return [MigrationSet(name="fintech-payments", migrations=MIGRATIONS)]
+
+
+@hookimpl
+def fintech_errors() -> Sequence[ErrorMapping]:
+    """Refusals and their statuses: 409 where the state says no, 422 where the amount does."""
+    statuses = {
+        errors.MerchantNotActive: 409,
+        errors.CurrencyNotEnabled: 422,
+        errors.ReferenceExists: 409,
+        errors.ReferenceExistsWithDifferentAmount: 409,
+        errors.OutcomePending: 409,
+        errors.PaymentNotCapturable: 409,
+        errors.CaptureExceedsAuthorized: 422,
+        errors.PartialCaptureUnsupported: 422,
+        errors.PaymentNotCancelable: 409,
+        errors.PaymentNotRefundable: 409,
+        errors.RefundExceedsCaptured: 422,
+    }
+    return [
+        ErrorMapping(name=error.code, error=error, status=status)
+        for error, status in statuses.items()
+    ]
+
+
+@hookimpl
+def fintech_processors(context: AppContext) -> Sequence[ProcessorSpec]:
+    """The sandbox."""
+    sandbox = SandboxProcessor(context.database, context.clock)
+    return [ProcessorSpec(name=sandbox.name, processor=sandbox)]
+
+
+@hookimpl
+def fintech_services() -> Sequence[ServiceProvider]:
+    """The use cases, their workflows, the read model and the resolver."""
+    return [
+        ServiceProvider(
+            name="payments",
+            provides=Payments,
+            requires=(),
+            wants=(MerchantDirectory,),
+            build=_payments,
+        ),
+        ServiceProvider(
+            name="payments.workflows",
+            provides=PaymentWorkflows,
+            requires=(Ledger,),
+            build=_workflows,
+        ),
+    ]
+
+
+@hookimpl
+def fintech_operations(context: AppContext) -> Sequence[OperationHandler]:
+    """One handler per workflow."""
+    workflows = context.services.get(PaymentWorkflows)
+    return [
+        OperationHandler(
+            name=service.CREATE,
+            version=1,
+            opening=workflows.opening_of_create,
+            run=workflows.run_create,
+            present=schemas.present_creation,
+        ),
+        OperationHandler(
+            name=service.CAPTURE,
+            version=1,
+            opening=workflows.opening_of_step,
+            run=workflows.run_capture,
+            present=schemas.present_step,
+        ),
+        OperationHandler(
+            name=service.CANCEL,
+            version=1,
+            opening=workflows.opening_of_step,
+            run=workflows.run_cancel,
+            present=schemas.present_step,
+        ),
+        OperationHandler(
+            name=service.REFUND,
+            version=1,
+            opening=workflows.opening_of_step,
+            run=workflows.run_refund,
+            present=schemas.present_refund,
+        ),
+        OperationHandler(
+            name=service.RESOLVE,
+            version=1,
+            opening=workflows.opening_of_step,
+            run=workflows.run_resolve,
+            present=schemas.present_step,
+        ),
+    ]
+
+
+@hookimpl
+def fintech_routes(context: AppContext) -> Sequence[RouteMount]:
+    """``/v1/payments``."""
+    return [
+        RouteMount(
+            name=NAME,
+            router=routes.build_router(context.services.get(Payments)),
+            tag="payments",
+            tag_description="Take, capture, cancel and refund payments.",
+        )
+    ]
+
+
+@hookimpl
+def fintech_event_handlers(context: AppContext) -> Sequence[EventHandler]:
+    """Keep the read model true where the write behind the finish was lost."""
+    projection = PaymentProjection(journal=context.journal, database=context.database)
+    return [EventHandler(name="payments.read_model", event="payment.*", handle=projection.handle)]
+
+
+@hookimpl
+def fintech_jobs(context: AppContext) -> Sequence[Job]:
+    """Ask processors about outcomes that are open."""
+    resolver = Resolver(
+        operations=context.operations,
+        journal=context.journal,
+        database=context.database,
+        clock=context.clock,
+        processors=context.processors,
+    )
+    return [
+        Job(
+            name="payments.resolve",
+            run=resolver.run,
+            every_seconds=context.settings_of(PaymentsSettings).resolve_every_seconds,
+            timeout_seconds=RESOLVE_TIMEOUT_SECONDS,
+        )
+    ]
+
+
+def _payments(context: AppContext) -> Payments:
+    settings = context.settings_of(PaymentsSettings)
+    merchants = context.services.find(MerchantDirectory)
+    faults: list[str] = []
+    if merchants is None and not settings.without_merchants:
+        faults.append(
+            "payments need MerchantDirectory: install fintech-merchants, or set"
+            " PAYMENTS_WITHOUT_MERCHANTS=true to accept any merchant of a token and charge no fee"
+        )
+    if settings.processor not in context.processors:
+        installed = ", ".join(sorted(context.processors))
+        faults.append(
+            f"PAYMENTS_PROCESSOR names {settings.processor!r}; installed are: {installed}"
+        )
+    if faults:
+        raise StartupFault(faults)
+    return Payments(
+        operations=context.operations,
+        journal=context.journal,
+        database=context.database,
+        identifiers=context.identifiers,
+        clock=context.clock,
+        merchants=merchants,
+        processor=settings.processor,
+    )
+
+
+def _workflows(context: AppContext) -> PaymentWorkflows:
+    return PaymentWorkflows(
+        database=context.database,
+        ledger=context.services.get(Ledger),
+        processors=context.processors,
+        answer_seconds=context.settings_of(PaymentsSettings).answer_seconds,
+    )

@@ -1,0 +1,24 @@
+"""Settings of payments: ``PAYMENTS_*``."""
+
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class PaymentsSettings(BaseSettings):
+    """How payments behave in this deployment."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PAYMENTS_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    processor: str = Field(default="sandbox", description="processor of new payments, by name")
+    without_merchants: bool = Field(
+        default=False,
+        description="run without a merchant directory: any merchant of a verified token, no fees",
+    )
+    answer_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
+        default=8.0, description="how long a request waits for the processor before it answers 202"
+    )
+    resolve_every_seconds: Annotated[float, Field(gt=0, le=3600)] = 15.0
