@@ -177,6 +177,14 @@ class Settlements:
             raise NotFound
         return fold_settlement(stream)
 
+    async def find(self, actor: Actor, settlement_id: str) -> Settlement:
+        """Return a settlement that the actor may see.
+
+        Raises:
+            NotFound: there is none for this principal.
+        """
+        return await self.get(await self.merchant_of(actor, settlement_id), settlement_id)
+
     async def merchant_of(self, actor: Actor, settlement_id: str) -> str:
         """Return whose settlement this is to the actor: its own, or for platform staff the owner's.
 
