@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - the names in these texts are the tests own
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -159,7 +160,7 @@ def test_no_acknowledged_row_is_lost_when_the_service_is_killed(url):
         for name in range(8):
             threads.submit(write, name)
         while len(acknowledged) < 200:
-            pass
+            time.sleep(0.01)
         service.kill()
 
     service = RunningService(url, None, ())
