@@ -22,7 +22,8 @@ defmodule FintechDatabase.Application do
 
   @impl Application
   def prep_stop(state) do
-    Application.put_env(@application, :stopping, true)
+    # The application controller is busy with this very stop: it cannot be asked to keep anything.
+    :persistent_term.put(__MODULE__, :stopping)
     state
   end
 
@@ -32,7 +33,7 @@ defmodule FintechDatabase.Application do
   def stop(_state) do
     if Application.get_env(@application, :settings) do
       :logger.info("stopped")
-      status = if Application.get_env(@application, :stopping), do: 0, else: 1
+      status = if :persistent_term.get(__MODULE__, nil) == :stopping, do: 0, else: 1
       :erlang.halt(status, flush: false)
     end
   end

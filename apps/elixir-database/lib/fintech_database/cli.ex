@@ -82,7 +82,7 @@ defmodule FintechDatabase.CLI do
     :logger.set_primary_config(:level, :none)
     Application.configure(settings)
 
-    case :application.ensure_all_started(:fintech_database, :permanent) do
+    case :application.ensure_all_started(:fintech_database) do
       {:ok, _started} -> :logger.set_primary_config(:level, :info)
       {:error, {application, reason}} -> {:error, explain(application, reason)}
     end

@@ -6,7 +6,7 @@ defmodule FintechDatabase.Router do
   """
 
   alias FintechDatabase.{Lane, Limits, Outcome, Settings, Storage, Wire, Worker}
-  alias FintechDatabase.Http.Request
+  alias FintechDatabase.Http.{Body, Request}
 
   @doc "Whether a request may send its body, judged by its head alone."
   @spec admit(Request.t(), Settings.t()) :: :ok | Wire.refusal()
@@ -45,7 +45,7 @@ defmodule FintechDatabase.Router do
     do: {:refused, 404, "not_found", "the paths are /execute, /batch and /health"}
 
   # No token is needed for /health, and nothing about the data is told there.
-  defp check_head("/health", %{length: 0}, _settings), do: :ok
+  defp check_head("/health", %{length: 0, chunked?: false}, _settings), do: :ok
 
   # A page in a browser can post to a loopback address, but neither as JSON nor without `Origin`
   # unless the service agrees, and it never does.
@@ -61,7 +61,7 @@ defmodule FintechDatabase.Router do
         {:refused, 415, "invalid_request", "the content type is application/json"}
 
       request.length > Limits.body_bytes_max() ->
-        {:refused, 413, "too_large", "a body holds #{Limits.body_bytes_max()} bytes at most"}
+        Body.too_large()
 
       true ->
         :ok

@@ -16,6 +16,8 @@ defmodule FintechDatabase.Wire do
   @integer_min -0x8000_0000_0000_0000
   # Digits of a number that is worth reading: -9223372036854775808 has nineteen.
   @digits_max 400
+  # Brackets inside brackets: the contract's own shapes need five.
+  @depth_max 1024
 
   @doc "Decode the body of `/execute`."
   @spec decode_execute(binary) :: {:ok, Statement.t()} | refusal
@@ -112,7 +114,7 @@ defmodule FintechDatabase.Wire do
   defp not_utf8, do: Outcome.failed(:unsupported, "a text in the result is not UTF-8")
 
   defp load(body) do
-    check_bytes(body, 0)
+    check_bytes(body, 0, 0)
     :jiffy.decode(body)
   catch
     :throw, {:refused, _, _, _} = refusal -> throw(refusal)
@@ -120,25 +122,33 @@ defmodule FintechDatabase.Wire do
   end
 
   # What the parser would let through or choke on: control characters in strings (RFC 8259, section
-  # 7) and numbers of a million digits. Outside of strings line feeds and tabs are space.
-  defp check_bytes(<<?", rest::binary>>, _digits), do: check_string(rest)
+  # 7), a million brackets, numbers of a million digits.
+  defp check_bytes(<<?", rest::binary>>, depth, _digits), do: check_string(rest, depth)
 
-  defp check_bytes(<<c, rest::binary>>, digits) when c in ?0..?9 do
+  defp check_bytes(<<c, rest::binary>>, depth, digits) when c in ?0..?9 do
     if digits >= @digits_max, do: invalid("a number has more than #{@digits_max} digits")
-    check_bytes(rest, digits + 1)
+    check_bytes(rest, depth, digits + 1)
   end
 
-  defp check_bytes(<<_, rest::binary>>, _digits), do: check_bytes(rest, 0)
-  defp check_bytes(<<>>, _digits), do: :ok
+  defp check_bytes(<<c, rest::binary>>, depth, _digits) when c in [?[, ?{] do
+    if depth >= @depth_max, do: invalid("the body nests deeper than #{@depth_max}")
+    check_bytes(rest, depth + 1, 0)
+  end
 
-  defp check_string(<<?", rest::binary>>), do: check_bytes(rest, 0)
-  defp check_string(<<?\\, _, rest::binary>>), do: check_string(rest)
+  defp check_bytes(<<c, rest::binary>>, depth, _digits) when c in [?], ?}],
+    do: check_bytes(rest, depth - 1, 0)
 
-  defp check_string(<<c, _::binary>>) when c < 0x20,
+  defp check_bytes(<<_, rest::binary>>, depth, _digits), do: check_bytes(rest, depth, 0)
+  defp check_bytes(<<>>, _depth, _digits), do: :ok
+
+  defp check_string(<<?", rest::binary>>, depth), do: check_bytes(rest, depth, 0)
+  defp check_string(<<?\\, _, rest::binary>>, depth), do: check_string(rest, depth)
+
+  defp check_string(<<c, _::binary>>, _depth) when c < 0x20,
     do: invalid("a string holds a control character that is not escaped")
 
-  defp check_string(<<_, rest::binary>>), do: check_string(rest)
-  defp check_string(<<>>), do: invalid("a string is not closed")
+  defp check_string(<<_, rest::binary>>, depth), do: check_string(rest, depth)
+  defp check_string(<<>>, _depth), do: invalid("a string is not closed")
 
   defp statement(document) do
     members = members(document, "sql", ["params"])

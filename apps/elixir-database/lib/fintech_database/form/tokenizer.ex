@@ -29,7 +29,10 @@ defmodule FintechDatabase.Form.Tokenizer do
     {:refused, code, why} -> Outcome.failed(code, why)
   end
 
-  defp scan(<<>>, _sql, _at, _depth, found), do: found
+  defp scan(<<>>, _sql, _at, 0, found), do: found
+
+  defp scan(<<>>, _sql, _at, _depth, _found),
+    do: refuse(:syntax_error, "a parenthesis is not closed")
 
   defp scan(<<c, rest::binary>>, sql, at, depth, found) when is_space(c),
     do: scan(rest, sql, at + 1, depth, found)
@@ -158,6 +161,9 @@ defmodule FintechDatabase.Form.Tokenizer do
   defp depth_change(?(), do: 1
   defp depth_change(?)), do: -1
   defp depth_change(_mark), do: 0
+
+  defp check_depth(depth) when depth < 0,
+    do: refuse(:syntax_error, "a parenthesis is closed that was not opened")
 
   defp check_depth(depth) do
     if depth > Limits.nesting_max(),

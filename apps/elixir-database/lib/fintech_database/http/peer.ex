@@ -8,7 +8,7 @@ defmodule FintechDatabase.Http.Peer do
   """
 
   alias FintechDatabase.{Admission, Limits, Router, Settings}
-  alias FintechDatabase.Http.Request
+  alias FintechDatabase.Http.{Body, Request}
 
   @reasons %{
     200 => "OK",
@@ -18,7 +18,6 @@ defmodule FintechDatabase.Http.Peer do
     404 => "Not Found",
     405 => "Method Not Allowed",
     408 => "Request Timeout",
-    411 => "Length Required",
     413 => "Content Too Large",
     415 => "Unsupported Media Type",
     431 => "Request Header Fields Too Large",
@@ -99,7 +98,7 @@ defmodule FintechDatabase.Http.Peer do
 
   defp admit(socket, settings, request, rest, deadline) do
     with :ok <- Router.admit(request, settings),
-         :ok <- hold(request.length) do
+         :ok <- hold(held(request)) do
       if request.continue? and rest == "",
         do: :gen_tcp.send(socket, "HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -109,6 +108,10 @@ defmodule FintechDatabase.Http.Peer do
     end
   end
 
+  # A body in chunks may become as long as any.
+  defp held(%{chunked?: true}), do: Limits.body_bytes_max()
+  defp held(request), do: request.length
+
   defp hold(bytes) do
     case Admission.hold(bytes) do
       :ok -> :ok
@@ -117,18 +120,10 @@ defmodule FintechDatabase.Http.Peer do
   end
 
   defp body(socket, settings, request, rest, deadline) do
-    case rest do
-      <<body::binary-size(request.length), rest::binary>> ->
-        answer(socket, settings, request, body, rest)
-
-      _ ->
-        missing = request.length - byte_size(rest)
-
-        case :gen_tcp.recv(socket, missing, left(deadline)) do
-          {:ok, more} -> answer(socket, settings, request, rest <> more, "")
-          {:error, :timeout} -> refuse(socket, too_slow(), 0)
-          {:error, _closed} -> :gen_tcp.close(socket)
-        end
+    case Body.read(socket, request, rest, deadline) do
+      {:ok, body, rest} -> answer(socket, settings, request, body, rest)
+      {:error, :closed} -> :gen_tcp.close(socket)
+      refusal -> refuse(socket, refusal, @lingering_bytes_max)
     end
   end
 
@@ -138,7 +133,7 @@ defmodule FintechDatabase.Http.Peer do
     Admission.count(size)
     keep? = request.keep? and not stopping?()
     sent = send_reply(socket, status, reply, keep?, size)
-    Admission.release(max(size, request.length))
+    Admission.release(max(size, held(request)))
 
     if keep? and sent == :ok,
       do: wait(socket, settings, rest),
@@ -162,7 +157,7 @@ defmodule FintechDatabase.Http.Peer do
     {:refused, status, _, _} = refusal
     missing = request.length - byte_size(rest)
 
-    if missing <= 0 and request.keep? do
+    if missing <= 0 and request.keep? and not request.chunked? do
       <<_body::binary-size(request.length), rest::binary>> = rest
 
       case send_reply(socket, status, Router.refusal_body(refusal), true) do
@@ -170,7 +165,7 @@ defmodule FintechDatabase.Http.Peer do
         {:error, _closed} -> :gen_tcp.close(socket)
       end
     else
-      refuse(socket, refusal, min(missing, @lingering_bytes_max))
+      refuse(socket, refusal, @lingering_bytes_max)
     end
   end
 

@@ -2,9 +2,9 @@ defmodule FintechDatabase.Http.Request do
   @moduledoc """
   The head of an HTTP request, read by the emulator's own parser and then judged strictly.
 
-  Only what the contract needs is understood: a body has a `Content-Length`, once. A request whose
-  length could be read in two ways is refused, because that is how one request is smuggled inside
-  another (RFC 9112, section 11.2). What does not live here: bodies and sockets (`Http.Peer`).
+  A body has a `Content-Length`, once, or comes in chunks. A request whose length could be read in
+  two ways is refused, because that is how one request is smuggled inside another (RFC 9112,
+  section 11.2). What does not live here: bodies (`Http.Body`) and connections (`Http.Peer`).
   """
 
   alias FintechDatabase.{Limits, Wire}
@@ -19,7 +19,7 @@ defmodule FintechDatabase.Http.Request do
             continue?: false,
             keep?: true,
             length_given?: false,
-            hosts: 0
+            chunked?: false
 
   @type t :: %__MODULE__{
           method: binary,
@@ -31,7 +31,7 @@ defmodule FintechDatabase.Http.Request do
           continue?: boolean,
           keep?: boolean,
           length_given?: boolean,
-          hosts: non_neg_integer
+          chunked?: boolean
         }
 
   @doc "Parse a head from the bytes read so far; `:more` when it is not complete."
@@ -40,7 +40,8 @@ defmodule FintechDatabase.Http.Request do
     case :erlang.decode_packet(:http_bin, bytes, []) do
       {:ok, {:http_request, method, {:abs_path, path}, version}, rest} ->
         keep? = version >= {1, 1}
-        headers(rest, %__MODULE__{method: to_string(method), path: path, keep?: keep?}, bytes)
+        request = %__MODULE__{method: to_string(method), path: decoded(path), keep?: keep?}
+        headers(rest, request, bytes)
 
       # Empty lines before a request are allowed (RFC 9112, section 2.2).
       {:ok, {:http_error, line}, rest} when line in ["\r\n", "\n"] ->
@@ -61,9 +62,11 @@ defmodule FintechDatabase.Http.Request do
              do: headers(rest, request, all)
 
       {:ok, :http_eoh, rest} ->
-        if byte_size(all) - byte_size(rest) > Limits.head_bytes_max(),
-          do: too_long(),
-          else: {:ok, request, rest}
+        cond do
+          byte_size(all) - byte_size(rest) > Limits.head_bytes_max() -> too_long()
+          request.chunked? and request.length_given? -> refuse(400, "the body has two lengths")
+          true -> {:ok, request, rest}
+        end
 
       {:more, _} ->
         more(all)
@@ -80,8 +83,11 @@ defmodule FintechDatabase.Http.Request do
     end
   end
 
-  defp header(:"Transfer-Encoding", _value, _request),
-    do: refuse(411, "a body comes with its content length, not in chunks")
+  defp header(:"Transfer-Encoding", value, request) do
+    if not request.chunked? and String.downcase(value, :ascii) == "chunked",
+      do: %{request | chunked?: true},
+      else: refuse(400, "the only transfer encoding is chunked, once")
+  end
 
   defp header(:"Content-Type", value, request) do
     [type | _] = String.split(value, ";", parts: 2)
@@ -89,7 +95,6 @@ defmodule FintechDatabase.Http.Request do
   end
 
   defp header(:Authorization, <<"Bearer ", token::binary>>, request), do: %{request | token: token}
-  defp header(:Host, _value, request), do: %{request | hosts: request.hosts + 1}
 
   defp header(:Connection, value, request),
     do: %{request | keep?: request.keep? and String.downcase(value, :ascii) != "close"}
@@ -100,6 +105,14 @@ defmodule FintechDatabase.Http.Request do
     do: %{request | continue?: String.downcase(value, :ascii) == "100-continue"}
 
   defp header(_name, _value, request), do: request
+
+  # The path alone, its escapes resolved; what cannot be resolved is a path that does not exist.
+  defp decoded(path) do
+    [path | _query] = :binary.split(path, "?")
+    URI.decode(path)
+  rescue
+    ArgumentError -> path
+  end
 
   defp more(bytes) do
     if byte_size(bytes) > Limits.head_bytes_max(), do: too_long(), else: :more
