@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import random
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -54,13 +53,13 @@ def service(request) -> str:
 
 @pytest.fixture
 async def database(anyio_backend, service: str) -> AsyncIterator[Database]:
-    async with HttpDatabase(service, random=random.Random(7)) as opened:
+    async with HttpDatabase(service) as opened:
         yield opened
 
 
 @pytest.fixture
 def ledger(database: Database) -> DoubleEntryLedger:
-    return DoubleEntryLedger(database=database, jitter=random.Random(7))
+    return DoubleEntryLedger(database=database)
 
 
 _numbers = itertools.count(1)

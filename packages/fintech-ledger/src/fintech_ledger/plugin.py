@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from fintech_kernel.context import AppContext
 from fintech_kernel.contracts.ledger import Ledger
 from fintech_kernel.domain.permissions import (
     AUDITOR,
@@ -16,10 +17,13 @@ from fintech_kernel.hooks import (
     MigrationSet,
     Permission,
     PluginManifest,
+    RouteMount,
     ServiceProvider,
     hookimpl,
 )
 
+from fintech_ledger.api import routes
+from fintech_ledger.domain.books import Books
 from fintech_ledger.domain.service import DoubleEntryLedger
 from fintech_ledger.infrastructure.tables import MIGRATIONS
 
@@ -42,7 +46,7 @@ def fintech_permissions() -> Sequence[Permission]:
     """Declare who may read the books."""
     return [
         Permission(
-            name="ledger:read",
+            name=routes.READ,
             summary="Read accounts and transfers; a merchant's principals read their own.",
             roles=(
                 PLATFORM_ADMIN,
@@ -55,7 +59,7 @@ def fintech_permissions() -> Sequence[Permission]:
             ),
         ),
         Permission(
-            name="ledger:audit",
+            name=routes.AUDIT,
             summary="Read the trial balance of the whole platform.",
             roles=(PLATFORM_ADMIN, PLATFORM_FINANCE, AUDITOR),
         ),
@@ -77,5 +81,19 @@ def fintech_services() -> Sequence[ServiceProvider]:
             provides=Ledger,
             requires=(),
             build=lambda context: DoubleEntryLedger(database=context.database),
+        )
+    ]
+
+
+@hookimpl
+def fintech_routes(context: AppContext) -> Sequence[RouteMount]:
+    """Mount ``/v1/ledger``: the books, read."""
+    books = Books(database=context.database, clock=context.clock)
+    return [
+        RouteMount(
+            name="ledger",
+            router=routes.build_router(books),
+            tag="ledger",
+            tag_description="Accounts, transfers, trial balance.",
         )
     ]

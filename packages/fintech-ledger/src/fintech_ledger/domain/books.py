@@ -81,7 +81,7 @@ class Books:
         """
         account = find_account(name)
         if account is None:
-            raise NotFound(NotFound.code)
+            raise NotFound
         if account.group is MERCHANT and merchant_id in {None, account.owner}:
             found = await self._of_merchant(
                 account.owner, currency=account.currency, after="", limit=1
@@ -91,7 +91,7 @@ class Books:
         else:
             found = ()
         if not found:
-            raise NotFound(NotFound.code)
+            raise NotFound
         return found[0]
 
     async def transfers(

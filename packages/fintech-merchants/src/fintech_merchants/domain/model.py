@@ -40,7 +40,7 @@ TRANSITIONS: Final[Mapping[tuple[MerchantStatus, Action], MerchantStatus]] = {
 }
 """From a status, by an action, to a status; what is not here is refused.
 
-An active merchant is suspended before it is closed: so no payment is under way when it closes.
+An active merchant is suspended before it is closed: closing is for ever, and never the first word.
 """
 
 

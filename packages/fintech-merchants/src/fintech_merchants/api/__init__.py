@@ -1,0 +1,1 @@
+"""The HTTP side of merchants: validate, authenticate, authorize, map."""
