@@ -89,7 +89,7 @@ class _FromLibraries(logging.Handler):
         level = record.levelname if record.levelname in _LEVELS else "INFO"
         logger.opt(exception=record.exc_info[1] if record.exc_info else None).patch(
             _place(record)
-        ).bind(library=record.name).log(level, _escaped_braces(_template(record)))
+        ).bind(library=record.name).log(level, _template(record))
 
 
 _LEVELS: Final = frozenset({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"})
@@ -107,10 +107,6 @@ def _template(record: logging.LogRecord) -> str:
     if not speaks or not isinstance(record.msg, str):
         return "message of a library"
     return record.msg.strip().partition("\n")[0]
-
-
-def _escaped_braces(text: str) -> str:
-    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _json_line(record: "Record") -> str:
