@@ -1,7 +1,8 @@
-"""Durable inserts per second of the database service on SQLite, beside the bare driver's.
+"""Durable inserts per second of the database service, beside the bare SQLite driver's.
 
-Run it as ``python benchmarks/database_service.py``. It starts ``fintech-database serve`` on a file of
-its own and measures, alternating, for a few rounds:
+Run it as ``python benchmarks/database_service.py`` (``--engine postgresql`` for the service on a
+private PostgreSQL that syncs its commits; the driver's lines stay SQLite's). It starts
+``fintech-database serve`` on a database of its own and measures, alternating, for a few rounds:
 
 - ``apsw, one commit each``: the driver in a loop, one durable transaction per insert;
 - ``apsw, 64 a commit``: the driver in a loop, 64 inserts per durable transaction;
@@ -16,6 +17,7 @@ printed beside the service's. Rates move with the machine; ratios of one run are
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import resource
@@ -24,11 +26,13 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import apsw
 import uvloop
+from fintech_database.testing import create_database, start_postgresql
 
 TABLE = (
     "CREATE TABLE IF NOT EXISTS rows (row_id TEXT NOT NULL PRIMARY KEY, stream TEXT NOT NULL,"
@@ -143,11 +147,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--inserts", type=int, default=20_000, help="inserts of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--engine", choices=["sqlite", "postgresql"], default="sqlite")
     options = parser.parse_args()
     inserts = options.inserts // BATCH * BATCH
     rates: dict[str, list[float]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        url = f"sqlite:///{folder}/service.db"
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        if options.engine == "sqlite":
+            url = f"sqlite:///{folder}/service.db"
+        else:
+            url = create_database(stack.enter_context(start_postgresql(durable=True)))
         service = subprocess.Popen(  # noqa: S603 - ourselves
             [sys.executable, "-m", "fintech_database", "serve", "--url", url, "--port", "0"],
             stdout=subprocess.PIPE,
@@ -195,11 +204,14 @@ def main() -> None:
             for name, rate in measured.items():
                 rates.setdefault(name, []).append(rate)
                 print(f"round {turn + 1}: {name}: {rate:,.0f}/s")
+        query = json.dumps({"sql": "SELECT COUNT(*) AS n FROM rows"}).encode()
+        ask = urllib.request.Request(
+            f"http://127.0.0.1:{port}/execute", query, {"content-type": "application/json"}
+        )
+        with urllib.request.urlopen(ask) as reply:  # noqa: S310 - as above
+            count = json.loads(reply.read())["data"][0]["n"]
         service.terminate()
         service.wait(timeout=30)
-        db = apsw.Connection(f"{folder}/service.db")
-        count = db.execute("SELECT count(*) FROM rows").get
-        db.close()
     if count != 2 * inserts * options.rounds:
         sys.exit(f"{count} rows are there, {2 * inserts * options.rounds} were acknowledged")
     print(f"\nmedians of {options.rounds} rounds of {inserts} inserts, all rows found again")
