@@ -14,6 +14,7 @@ Time is the running event loop's, randomness comes from the ``random`` argument.
 """
 
 import asyncio
+import contextvars
 import ssl
 from collections.abc import Callable, Sequence
 from random import Random
@@ -186,7 +187,7 @@ class HttpDatabase:
         self._check_open()
         try:
             async with asyncio.timeout(seconds_left(self._timeout_seconds)):
-                return await self._exchange.ask_health()
+                return self._learn(await self._exchange.ask_health())
         except TimeoutError as error:
             raise NotApplied("health: no answer before the deadline") from error
 
@@ -214,7 +215,7 @@ class HttpDatabase:
             attempt += 1
             call: Call | None = None
             try:
-                health = await self._known_health(deadline)
+                health = self._exchange.known or await self._ask_health(deadline)
                 call = self._new_call(sequence, health, attempt, is_alone=is_alone)
                 return await self._attempt(call, deadline)
             except OutcomeUnknown as error:
@@ -248,22 +249,25 @@ class HttpDatabase:
         await asyncio.sleep(delay)
         return True
 
-    async def _known_health(self, deadline: float) -> Health:
-        """What the service can, asked once and again after its connection was lost."""
-        known = self._exchange.known
-        if known is None:
-            if self._asking is None or self._asking.done():
-                self._asking = asyncio.create_task(self._exchange.ask_health())
-                self._asking.add_done_callback(_retrieve)
-            try:
-                async with asyncio.timeout_at(deadline):
-                    known = await asyncio.shield(self._asking)
-            except TimeoutError as error:
-                raise NotApplied("the deadline passed before it was sent") from error
-        has_batch = "batch" in known.capabilities
-        batch_max = min(known.batch_max, self._batch_statements_max) if has_batch else 1
-        self._coalescer.batch_max = batch_max
-        return known
+    async def _ask_health(self, deadline: float) -> Health:
+        """Ask what the service can: at first, and again after its connection was lost."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(
+                self._exchange.ask_health(), context=contextvars.Context()
+            )
+            self._asking.add_done_callback(_retrieve)
+        try:
+            async with asyncio.timeout_at(deadline):
+                return self._learn(await asyncio.shield(self._asking))
+        except TimeoutError as error:
+            raise NotApplied("the deadline passed before it was sent") from error
+
+    def _learn(self, health: Health) -> Health:
+        """Let requests hold what the engine takes at once."""
+        has_batch = "batch" in health.capabilities
+        limit = min(health.batch_max, self._batch_statements_max)
+        self._coalescer.batch_max = limit if has_batch else 1
+        return health
 
     def _new_call(
         self, sequence: tuple[Statement, ...], health: Health, attempt: int, *, is_alone: bool
@@ -291,6 +295,8 @@ def check_values(sequence: Sequence[Statement]) -> None:
     """
     for statement in sequence:
         for value in statement.params:
+            if type(value) is str and value.isascii() and "\0" not in value:
+                continue  # most values, without a call
             reason = check_value(value)
             if reason is not None:
                 raise ValueRefused(statement.name, constraint=reason)

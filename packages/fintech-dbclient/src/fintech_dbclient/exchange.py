@@ -215,6 +215,8 @@ class Exchange:
     async def _read(self, method: str, path: str, content: bytes | None) -> Reply:
         request = self._client.build_request(method, self._urls[path], content=content)
         response = await self._client.send(request, stream=True)
+        if response.is_closed:  # a transport that hands over the whole body at once
+            return self._within_limit(response.status_code, response.content)
         try:
             chunks: list[bytes] = []
             size = 0
@@ -226,6 +228,11 @@ class Exchange:
         finally:
             await response.aclose()
         return Reply(status=response.status_code, body=b"".join(chunks))
+
+    def _within_limit(self, status: int, body: bytes) -> Reply:
+        if len(body) > self._reply_bytes_max:
+            raise ReplyTooLarge(f"the reply is longer than {self._reply_bytes_max} bytes")
+        return Reply(status=status, body=body)
 
     def _loss_of(self, error: Exception) -> Unreachable | OutcomeUnknown:
         if isinstance(error, _NOT_SENT):

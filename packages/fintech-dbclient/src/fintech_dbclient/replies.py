@@ -86,6 +86,9 @@ _UNKNOWN_WORDS = frozenset(
 _WORD = re.compile(r"[a-z][a-z0-9_]*")
 
 _Object: TypeAlias = dict[str, object]
+_COUNTS = tuple(Result(rows_affected=affected) for affected in range(4))
+"""The results of most statements: without rows, immutable, made once."""
+
 _VALUE_TYPES = frozenset({str, int, type(None)})
 
 
@@ -109,7 +112,11 @@ def parse_result(reply: object, statement: str) -> Result:
     if type(affected) is not int or not 0 <= affected <= INTEGER_MAX:
         raise MalformedReply("rows_affected is not a count")
     data = result.get("data")
-    return Result(rows=_rows(data) if data else _no_rows(data), rows_affected=affected)
+    if data:
+        return Result(rows=_rows(data), rows_affected=affected)
+    if data is not None and data != []:
+        raise MalformedReply("data is not a list of rows")
+    return _COUNTS[affected] if affected < len(_COUNTS) else Result(rows_affected=affected)
 
 
 def parse_batch(body: bytes, sequences: int) -> list[object]:
@@ -254,12 +261,6 @@ def _bare_failure(text: str, statement: str) -> StatementFailed:
     if code in _FAILURES or code == "overloaded":
         return failure_of(code, statement, text if text != first else None)
     return Refused(statement, constraint=text)
-
-
-def _no_rows(data: object) -> tuple[Row, ...]:
-    if data is None or data == []:
-        return ()
-    raise MalformedReply("data is not a list of rows")
 
 
 def _rows(data: object) -> tuple[Row, ...]:
