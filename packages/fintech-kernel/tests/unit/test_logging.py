@@ -118,9 +118,11 @@ def test_what_libraries_log_has_no_arguments(lines) -> None:
     logging.getLogger("uvicorn.error").info("Uvicorn running on %s", CANARY)
     task = "Task exception was never retrieved\nfuture: " + CANARY  # as asyncio words it
     logging.getLogger("asyncio").error(task)
+    logging.getLogger("uvicorn.error").info("Started server process [%d]", 7)
     logging.getLogger("uvicorn.access").info("GET /%s", CANARY)
     logging.getLogger("httpx").info("HTTP Request: %s", CANARY)
-    first, second, third = lines()
+    first, second, third, fourth = lines()
+    assert fourth["message"] == "Started server process [7]"
     assert (first["message"], first["library"]) == ("message of a library", "some.library")
     assert second["message"] == "Uvicorn running on %s"
     assert third["message"] == "Task exception was never retrieved"

@@ -304,6 +304,20 @@ def test_the_public_key_is_no_shared_secret(make_settings, clock) -> None:
 
 
 @pytest.mark.parametrize(
+    "signature", [b"0", b"0" * 63, b"\x00" * 64, b"0" * 65, b"\xff" * 256, b"0" * 900]
+)
+@pytest.mark.parametrize("algorithm", KEYS)
+def test_a_signature_of_any_shape_is_only_refused(
+    make_settings, clock, algorithm, signature
+) -> None:
+    settings = make_settings(jwt_algorithm=algorithm, **pems(KEYS[algorithm]))
+    signed = f"{encode(json.dumps(HEADER | {'alg': algorithm}))}.{encode(json.dumps(CLAIMS))}"
+    with pytest.raises(Unauthenticated) as refused:
+        TokenVerifier(settings, clock).verify(f"{signed}.{encode(signature)}")
+    assert str(refused.value.__cause__) == "signature does not fit"
+
+
+@pytest.mark.parametrize(
     ("algorithm", "key"),
     [
         ("RS256", rsa.generate_private_key(public_exponent=65537, key_size=1024)),  # noqa: S505 - the weak key that must be refused

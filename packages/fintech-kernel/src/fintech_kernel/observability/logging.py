@@ -4,7 +4,7 @@ The server calls ``configure_logging`` once; importing configures nothing. A lin
 (fixed text of ours), allow-listed fields, the context of the request, and of an exception its type and
 the places it passed. Values of variables never appear, and messages only of our own errors, whose
 texts are fixed. What other libraries log appears with its first line of template at most, their
-arguments never.
+arguments never, unless they are numbers.
 """
 
 import json
@@ -106,7 +106,10 @@ def _template(record: logging.LogRecord) -> str:
     speaks = any(record.name == name or record.name.startswith(name + ".") for name in SPEAKING)
     if not speaks or not isinstance(record.msg, str):
         return "message of a library"
-    return record.msg.strip().partition("\n")[0]
+    arguments = record.args if isinstance(record.args, tuple) else ()
+    plain = bool(arguments) and all(isinstance(argument, int | float) for argument in arguments)
+    text = record.getMessage() if plain else record.msg
+    return text.strip().partition("\n")[0]
 
 
 def _json_line(record: "Record") -> str:
