@@ -39,7 +39,7 @@ def check_value(value: object) -> str | None:
         if INTEGER_MIN <= value <= INTEGER_MAX:
             return None
         return "an integer beyond 64 bits"
-    if type(value) is str:
+    if isinstance(value, str):  # a StrEnum's member too: it is sent as its text
         if "\0" in value:
             return "text with a NUL"
         return None if value.isascii() or _is_encodable(value) else "text with a lone surrogate"

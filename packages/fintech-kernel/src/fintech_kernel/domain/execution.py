@@ -339,7 +339,7 @@ class Execution:
             queries.finish_operation(
                 operation_id=self.operation_id,
                 nonce=self.record.nonce,
-                state=completion.state,
+                state=completion.state.value,
                 result=canonical_json(completion.result),
                 finished_at=self.clock.now_milliseconds(),
             ),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from fintech_dbclient import Database, DatabaseError, NotApplied, Result, UniqueViolation
+from fintech_dbclient import OutcomeUnknown as StatementOutcomeUnknown
 from fintech_dbclient.deadlines import new_deadline
 from loguru import logger
 
@@ -321,15 +322,18 @@ class Operations:
         except Superseded:
             return await self._wait_for_other(operation_id)
         except RaceLost:
-            await self._hand_back(record)
+            await self._hand_back(record, reason="contention")
             raise
-        except (DatabaseError, TimeoutError, OutcomeUnknown) as error:
-            await self._hand_back(record)
+        except (NotApplied, StatementOutcomeUnknown, TimeoutError, OutcomeUnknown) as error:
+            await self._hand_back(record, reason=type(error).__name__)
             raise OutcomeUnknown(operation_id) from error
-        except BaseException as error:
+        except Exception as error:
             # The operation is recorded and must not hang on a fault of ours: recovery runs it again.
             logger.opt(exception=error).error("operation attempt failed", operation_id=operation_id)
-            await self._hand_back(record)
+            await self._hand_back(record, reason=type(error).__name__)
+            raise OutcomeUnknown(operation_id) from error
+        except asyncio.CancelledError:
+            await self._hand_back(record, reason="stopping")
             raise
         self._on_finished()
         return Answer(
@@ -351,7 +355,7 @@ class Operations:
                 raise OperationRunning(operation_id)
             await asyncio.sleep(self._jitter.uniform(0, POLL_SECONDS_MAX))
 
-    async def _hand_back(self, record: OperationRecord) -> None:
+    async def _hand_back(self, record: OperationRecord, *, reason: str) -> None:
         """End our lease and tell recovery when to come; best effort, since the lease ends by itself."""
         now = self._clock.now_milliseconds()
         next_run_at = now + self._backoff_milliseconds(record.attempts)
@@ -361,6 +365,7 @@ class Operations:
             operation_id=record.operation_id,
             kind=record.kind,
             attempts=record.attempts,
+            reason=reason,
         )
         try:
             with new_deadline(HAND_BACK_SECONDS):

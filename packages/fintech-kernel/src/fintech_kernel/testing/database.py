@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ STOP_SECONDS: Final = 10.0
 
 
 @contextmanager
-def database_service(url: str, *, port: int = 0) -> Iterator[str]:
+def database_service(url: str, *, port: int = 0) -> Generator[str]:
     """Run ``fintech-database serve`` on ``url`` (``sqlite:///path``); yield its base URL.
 
     Raises:
