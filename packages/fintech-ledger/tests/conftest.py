@@ -15,21 +15,17 @@ from fintech_dbclient import Database, HttpDatabase, migrate
 from fintech_kernel.contracts.accounts import merchant_account, processor_account
 from fintech_kernel.contracts.ledger import Posting
 from fintech_kernel.money import Money
+from fintech_kernel.testing.database import database_service
 from fintech_ledger.domain.service import DoubleEntryLedger
 from fintech_ledger.infrastructure.tables import MIGRATIONS
 
 NOW = 1_000_000
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="session")
 def sqlite_service(tmp_path_factory) -> Iterator[str]:
     path = tmp_path_factory.mktemp("ledger") / "test.db"
-    with start_service(f"sqlite:///{path}") as url:
+    with database_service(f"sqlite:///{path}") as url:
         asyncio.run(_migrate(url))
         yield url
 
