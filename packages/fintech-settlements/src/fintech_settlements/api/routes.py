@@ -251,7 +251,7 @@ async def settlement_filter(
 ) -> SettlementFilter:
     """Return the conditions of a list."""
     return SettlementFilter(
-        status=status,
+        status=None if status is None else status.value,
         currency=currency,
         created_from=None if created_from is None else milliseconds_of(created_from),
         created_until=None if created_until is None else milliseconds_of(created_until),

@@ -19,7 +19,7 @@ def read_model(settlement: Settlement, seq: int) -> Statement:
         SettlementRow(
             settlement_id=settlement.settlement_id,
             merchant_id=settlement.merchant_id,
-            status=settlement.status,
+            status=settlement.status.value,
             currency=settlement.currency,
             created_at=settlement.created_at,
             seq=seq,

@@ -68,7 +68,7 @@ class SandboxRail:
             amount=amount.amount,
             currency=amount.currency,
             batch_number=batch_number,
-            outcome=Outcome.DECLINED if fails else Outcome.APPROVED,
+            outcome=(Outcome.DECLINED if fails else Outcome.APPROVED).value,
             failure_code=ACCOUNT_CLOSED if fails else "",
             rail_reference=f"sbx_{sha256_base32(key)[:_REFERENCE_CHARACTERS]}",
             recorded_at=self._clock.now_milliseconds(),
