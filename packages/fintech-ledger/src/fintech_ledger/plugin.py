@@ -80,7 +80,7 @@ def fintech_services() -> Sequence[ServiceProvider]:
             name="ledger",
             provides=Ledger,
             requires=(),
-            build=lambda context: DoubleEntryLedger(database=context.database),
+            build=_ledger,
         )
     ]
 
@@ -97,3 +97,7 @@ def fintech_routes(context: AppContext) -> Sequence[RouteMount]:
             tag_description="Accounts, transfers, trial balance.",
         )
     ]
+
+
+def _ledger(context: AppContext) -> Ledger:
+    return DoubleEntryLedger(database=context.database)

@@ -105,7 +105,7 @@ def fintech_services() -> Sequence[ServiceProvider]:
             name="merchants.directory",
             provides=MerchantDirectory,
             requires=(),
-            build=lambda context: MerchantStreams(context.journal),
+            build=_directory,
         ),
         ServiceProvider(name="merchants", provides=Merchants, requires=(), build=_merchants),
     ]
@@ -160,6 +160,10 @@ def fintech_event_handlers(context: AppContext) -> Sequence[EventHandler]:
     """Keep the read model true where the write behind the finish was lost."""
     projection = MerchantProjection(journal=context.journal, database=context.database)
     return [EventHandler(name="merchants.read_model", event="merchant.*", handle=projection.handle)]
+
+
+def _directory(context: AppContext) -> MerchantDirectory:
+    return MerchantStreams(context.journal)
 
 
 def _merchants(context: AppContext) -> Merchants:

@@ -1,0 +1,41 @@
+"""Merchants as the host sees them, without their siblings."""
+
+from fintech_kernel.contracts.merchants import MerchantDirectory
+from fintech_kernel.domain.permissions import MERCHANT_ROLES, PLATFORM_ROLES, Permissions
+from fintech_kernel.errors import Refusal
+from fintech_kernel.host import PluginHost
+from fintech_kernel.web.app import migrations
+from fintech_merchants import plugin
+from fintech_merchants.domain import errors
+from fintech_merchants.domain.service import Merchants
+
+
+def test_it_loads_alone():
+    host = PluginHost.of([plugin])
+
+    (loaded,) = host.plugins
+    assert loaded.manifest.name == "merchants"
+    assert {one.provides for one in host.service_providers()} == {MerchantDirectory, Merchants}
+
+
+def test_its_tables_bear_its_prefix():
+    names = [one.name for one in migrations(PluginHost.of([plugin]))]
+
+    assert names == ["fintech-kernel", "fintech-merchants"]
+
+
+def test_every_refusal_has_a_status():
+    mapped = {mapping.error for mapping in PluginHost.of([plugin]).errors()}
+
+    assert mapped == {
+        error for error in Refusal.__subclasses__() if error.__module__ == errors.__name__
+    }
+
+
+def test_merchants_change_nothing_about_themselves():
+    permissions = Permissions(PluginHost.of([plugin]).permissions())
+
+    for role in MERCHANT_ROLES:
+        assert permissions.of_role(role) == ("merchants:read", "pricing:read")
+    for role in PLATFORM_ROLES:
+        assert {"merchants:read", "pricing:read"} <= set(permissions.of_role(role))
