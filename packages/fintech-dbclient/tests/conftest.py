@@ -302,9 +302,14 @@ async def faulty(anyio_backend) -> AsyncIterator[FaultyServer]:
 def connect() -> Callable[..., HttpDatabase]:
     """An ``HttpDatabase`` that is quick to try again and has fixed jitter."""
 
-    def connect(url: str, **options: Any) -> HttpDatabase:
+    def connect(url: str, attempts: int = 1_000, **options: Any) -> HttpDatabase:
         defaults: dict[str, Any] = {
-            "backoff": Backoff(random=Random(7), base_seconds=0.005, max_seconds=0.05),  # noqa: S311 - jitter of a test
+            "backoff": Backoff(
+                random=Random(7),  # noqa: S311 - jitter of a test
+                base_seconds=0.005,
+                max_seconds=0.05,
+                attempts_max=attempts,
+            ),
             "timeout_seconds": 3.0,
             "request_timeout_seconds": 1.0,
             "circuit_failures_max": 1000,

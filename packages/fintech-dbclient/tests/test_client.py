@@ -126,7 +126,8 @@ async def test_a_lost_reply_is_answered_by_sending_again(faulty, connect, fault)
 @pytest.mark.parametrize("fault", [close, reset, half, garbage], ids=lambda fault: fault.__name__)
 async def test_a_reply_lost_until_the_deadline_is_unknown(faulty, connect, fault):
     faulty.script = [fault] * 10_000
-    async with connect(faulty.url, timeout_seconds=0.2) as database:
+    async with connect(faulty.url, timeout_seconds=0.4) as database:
+        await database.health()
         with pytest.raises(OutcomeUnknown, match=r"notes\.insert"):
             await database.execute(INSERT)
 
@@ -134,8 +135,7 @@ async def test_a_reply_lost_until_the_deadline_is_unknown(faulty, connect, fault
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED)
 async def test_a_malformed_reply_is_unknown(faulty, connect, body):
     faulty.script = [answer(body)] * 2
-    backoff = Backoff(random=Random(1), base_seconds=0.001, attempts_max=2)  # noqa: S311 - jitter of a test
-    async with connect(faulty.url, backoff=backoff) as database:
+    async with connect(faulty.url, attempts=2) as database:
         with pytest.raises(OutcomeUnknown):
             await database.execute(INSERT)
 
@@ -153,15 +153,14 @@ async def test_a_malformed_reply_is_unknown(faulty, connect, body):
 )
 async def test_a_batch_with_another_number_of_results_is_unknown(faulty, connect, reply):
     faulty.script = [answer(reply)] * 2
-    backoff = Backoff(random=Random(1), base_seconds=0.001, attempts_max=2)  # noqa: S311 - jitter of a test
-    async with connect(faulty.url, backoff=backoff) as database:
+    async with connect(faulty.url, attempts=2) as database:
         with pytest.raises(OutcomeUnknown):
             await database.run([INSERT, INSERT])
 
 
 async def test_a_huge_reply_is_cut_off_and_unknown(faulty, connect):
     faulty.script = [huge] * 100
-    async with connect(faulty.url, reply_bytes_max=100_000, timeout_seconds=0.3) as database:
+    async with connect(faulty.url, reply_bytes_max=100_000, attempts=3) as database:
         with pytest.raises(OutcomeUnknown, match="longer than"):
             await database.execute(INSERT)
 
@@ -189,7 +188,7 @@ async def test_a_stale_keep_alive_connection_is_replaced(faulty, connect):
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
 async def test_a_refusal_in_the_contracts_own_words_was_not_applied(faulty, connect, status):
     faulty.script = [failed("overloaded", status)] * 10_000
-    async with connect(faulty.url, timeout_seconds=0.2) as database:
+    async with connect(faulty.url, attempts=3) as database:
         with pytest.raises(Overloaded):
             await database.execute(INSERT)
     assert len(faulty.heard) > 1
@@ -200,14 +199,14 @@ async def test_a_refusal_in_the_contracts_own_words_was_not_applied(faulty, conn
 )
 async def test_a_bare_status_is_unknown(faulty, connect, status):
     faulty.script = [answer(b"<html>busy</html>", status)] * 10_000
-    async with connect(faulty.url, timeout_seconds=0.2) as database:
+    async with connect(faulty.url, attempts=3) as database:
         with pytest.raises(OutcomeUnknown, match="HTTP"):
             await database.execute(INSERT)
 
 
 async def test_a_500_in_the_contracts_words_is_unknown(faulty, connect):
     faulty.script = [failed("internal", "500 Internal Server Error")] * 10_000
-    async with connect(faulty.url, timeout_seconds=0.2) as database:
+    async with connect(faulty.url, attempts=3) as database:
         with pytest.raises(OutcomeUnknown):
             await database.execute(INSERT)
 
@@ -239,7 +238,7 @@ async def test_a_body_over_the_limit_fails_as_too_large(faulty, connect):
 
 async def test_an_unknown_attempt_stays_unknown_though_the_last_was_refused(faulty, connect):
     faulty.script = [close] + [failed("overloaded", "503 Service Unavailable")] * 10_000
-    async with connect(faulty.url, timeout_seconds=0.3) as database:
+    async with connect(faulty.url, attempts=3) as database:
         with pytest.raises(OutcomeUnknown):
             await database.execute(INSERT)
 
@@ -250,7 +249,7 @@ async def test_an_unknown_attempt_stays_unknown_though_the_last_was_refused(faul
 @pytest.mark.parametrize("code", ["timeout", "internal"])
 async def test_an_engine_that_does_not_know_is_asked_again_and_then_unknown(faulty, connect, code):
     faulty.script = [failed(code)] * 10_000
-    async with connect(faulty.url, timeout_seconds=0.2) as database:
+    async with connect(faulty.url, attempts=3) as database:
         with pytest.raises(OutcomeUnknown):
             await database.execute(INSERT)
     assert len(faulty.heard) > 1
@@ -284,6 +283,7 @@ async def test_words_of_an_engine_become_typed_errors(faulty, connect, error, ki
         with pytest.raises(kind) as caught:
             await database.execute(INSERT)
     assert type(caught.value) is kind
+    assert '"' not in str(caught.value), "what an engine quotes may be somebody's data"
     assert caught.value.statement == "notes.insert"
     assert len(faulty.heard) == 1
 
@@ -291,7 +291,7 @@ async def test_words_of_an_engine_become_typed_errors(faulty, connect, error, ki
 @pytest.mark.parametrize("error", ["{:exit, :noproc}", ":timeout", '{:error, {:timeout, "x"}}'])
 async def test_words_of_something_that_died_are_unknown(faulty, connect, error):
     faulty.script = [answer({"success": False, "error": error})] * 10_000
-    async with connect(faulty.url, timeout_seconds=0.1) as database:
+    async with connect(faulty.url, attempts=3) as database:
         with pytest.raises(OutcomeUnknown):
             await database.execute(INSERT)
 
@@ -300,7 +300,7 @@ async def test_words_of_something_that_died_are_unknown(faulty, connect, error):
 
 
 async def test_a_refused_connection_was_not_applied(unused_port, connect):
-    async with connect(f"http://127.0.0.1:{unused_port}", timeout_seconds=0.2) as database:
+    async with connect(f"http://127.0.0.1:{unused_port}", attempts=3) as database:
         with pytest.raises(Unreachable):
             await database.execute(INSERT)
 
@@ -336,6 +336,16 @@ async def test_close_lets_calls_under_way_end(faulty, connect):
     await asyncio.sleep(0.05)
     await database.close()
     assert [(await call).rows_affected for call in calls] == [1] * 20
+
+
+async def test_close_lets_a_call_finish_that_waits_to_be_sent_again(faulty, connect):
+    faulty.script = [close, close]
+    backoff = Backoff(random=Random(1), base_seconds=0.2, max_seconds=0.2)  # noqa: S311 - jitter of a test
+    database = connect(faulty.url, backoff=backoff)
+    call = asyncio.create_task(database.execute(INSERT))
+    await asyncio.sleep(0.1)
+    await database.close()
+    assert (await call).rows_affected == 1
 
 
 # ---- deadlines ----
@@ -447,7 +457,7 @@ async def test_a_service_of_another_contract_is_refused(faulty, connect):
 @pytest.mark.parametrize("health", [b"<html>", b"{}", b'{"status": "draining"}'])
 async def test_a_service_that_is_not_well_is_unreachable(faulty, connect, health):
     faulty.health = health
-    async with connect(faulty.url, timeout_seconds=0.1) as database:
+    async with connect(faulty.url, attempts=3) as database:
         with pytest.raises(Unreachable):
             await database.health()
         with pytest.raises(NotApplied):
@@ -462,7 +472,7 @@ async def test_a_base_url_may_have_a_path(faulty, connect):
 
 
 async def test_a_tls_handshake_that_fails_was_not_applied(faulty, connect):
-    async with connect(faulty.url.replace("http:", "https:"), timeout_seconds=0.2) as database:
+    async with connect(faulty.url.replace("http:", "https:"), attempts=3) as database:
         with pytest.raises(NotApplied):
             await database.execute(INSERT)
 

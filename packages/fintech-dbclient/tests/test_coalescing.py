@@ -171,7 +171,7 @@ async def test_a_lost_shared_reply_is_retried_by_each_caller_within_its_own_dead
 
 async def test_a_shared_request_that_fails_fails_each_caller_with_its_own_error(faulty, connect):
     faulty.script = [close] * 1_000
-    async with connect(faulty.url, timeout_seconds=0.1) as database:
+    async with connect(faulty.url, attempts=3) as database:
         results = await asyncio.gather(
             *[database.execute(insert(f"k{n}")) for n in range(5)], return_exceptions=True
         )

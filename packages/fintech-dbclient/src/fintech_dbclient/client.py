@@ -141,6 +141,8 @@ class HttpDatabase:
         self._batch_statements_max = batch_statements_max if coalesce else 1
         self._request_id = request_id
         self._asking: asyncio.Task[Health] | None = None
+        self._calls = 0
+        self._ended: asyncio.Future[None] | None = None
         self._is_closed = False
 
     async def __aenter__(self) -> Self:
@@ -163,7 +165,7 @@ class HttpDatabase:
             OutcomeUnknown: it may have been applied, and the deadline is over.
             ContractBroken: the service speaks another contract; nothing was sent.
         """
-        results = await self._run((statement,))
+        results = await self._counted((statement,))
         return results[0].unwrap()
 
     async def run(self, sequence: Sequence[Statement]) -> list[Result]:
@@ -175,7 +177,7 @@ class HttpDatabase:
             OutcomeUnknown: some of it may have been applied, and the deadline is over.
             ContractBroken: the service speaks another contract; nothing was sent.
         """
-        return await self._run(tuple(sequence)) if sequence else []
+        return await self._counted(tuple(sequence)) if sequence else []
 
     async def health(self) -> Health:
         """Ask the service how it is, now.
@@ -192,15 +194,28 @@ class HttpDatabase:
             raise NotApplied("health: no answer before the deadline") from error
 
     async def close(self) -> None:
-        """Refuse new calls, let those under way end, close the connections."""
+        """Refuse new calls, let those under way end (retries too), close the connections."""
         self._is_closed = True
+        if self._calls:
+            self._ended = asyncio.get_running_loop().create_future()
+            await self._ended
         await self._coalescer.drain()
         if self._asking is not None:
             await asyncio.wait([self._asking])
         await self._client.aclose()
 
-    async def _run(self, sequence: tuple[Statement, ...]) -> list[Result]:
+    async def _counted(self, sequence: tuple[Statement, ...]) -> list[Result]:
+        """Run a sequence and let ``close`` know when the last one ended."""
         self._check_open()
+        self._calls += 1
+        try:
+            return await self._run(sequence)
+        finally:
+            self._calls -= 1
+            if self._ended is not None and not self._calls and not self._ended.done():
+                self._ended.set_result(None)
+
+    async def _run(self, sequence: tuple[Statement, ...]) -> list[Result]:
         check_values(sequence)
         if self._circuit.is_open:
             raise CircuitOpen("the database could not be reached lately: not sent, try later")

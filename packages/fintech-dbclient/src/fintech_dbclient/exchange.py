@@ -248,6 +248,8 @@ class Exchange:
         *,
         results: Sequence[Result] = (),
     ) -> None:
+        if isinstance(error, CircuitOpen):
+            return  # there was no request
         duration = asyncio.get_running_loop().time() - trace.started_at
         is_slow = duration > self._slow_call_seconds
         if not is_slow and self._on_call is None:
