@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - the names in these texts are the tests own
 
 import asyncio
+import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,6 +16,10 @@ from fintech_database.forms import read_form
 from fintech_database.limits import Limits
 from fintech_database.statements import Statement
 from fintech_database.testing import RunningService, create_database
+
+# Plain HTTP only: without this, every client would load all certificates of the system.
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
 
 pytestmark = pytest.mark.postgres
 
@@ -142,11 +147,11 @@ def test_no_acknowledged_row_is_lost_when_the_service_is_killed(url):
     service = RunningService(url, None, ())
     base_url = service.base_url
     create = {"sql": "CREATE TABLE t (id TEXT NOT NULL PRIMARY KEY)"}
-    assert httpx.post(base_url + "/execute", json=create).json()["success"]
+    assert httpx.post(base_url + "/execute", json=create, verify=PLAIN).json()["success"]
     acknowledged = set()
 
     def write(name):
-        with httpx.Client(base_url=base_url) as http:
+        with httpx.Client(verify=PLAIN, base_url=base_url) as http:
             for number in range(100_000):
                 key = f"{name}-{number}"
                 body = {"sql": "INSERT INTO t (id) VALUES (?)", "params": [key]}
@@ -164,8 +169,8 @@ def test_no_acknowledged_row_is_lost_when_the_service_is_killed(url):
         service.kill()
 
     service = RunningService(url, None, ())
-    rows = httpx.post(service.base_url + "/execute", json={"sql": "SELECT id FROM t"}).json()[
-        "data"
-    ]
+    rows = httpx.post(
+        service.base_url + "/execute", json={"sql": "SELECT id FROM t"}, verify=PLAIN
+    ).json()["data"]
     assert service.stop() == 0
     assert acknowledged <= {row["id"] for row in rows}

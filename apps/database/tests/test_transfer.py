@@ -1,11 +1,11 @@
 """Export, import and verify between engines, by the commands of docs/moving-to-postgresql.md."""
 
 import sqlite3
-import subprocess
-import sys
 
 import pytest
+from fintech_database.cli import app
 from fintech_database.testing import create_database
+from typer.testing import CliRunner
 
 TABLES = [
     """CREATE TABLE IF NOT EXISTS journal (entry_id TEXT NOT NULL PRIMARY KEY, seq BIGINT NOT NULL,
@@ -20,18 +20,12 @@ TABLES = [
 
 
 def command(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "fintech_database", *map(str, arguments)],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    return CliRunner().invoke(app, list(map(str, arguments)))
 
 
 def done(*arguments):
     result = command(*arguments)
-    assert result.returncode == 0, result.stderr
+    assert result.exit_code == 0, result.stderr
     return result.stdout
 
 
@@ -66,7 +60,7 @@ def test_a_database_moves_to_postgresql_and_back(source, postgresql, tmp_path):
     done("export", "--url", target, tmp_path / "back.jsonl")
     back = f"sqlite:///{tmp_path}/back.db"
     refused = command("import", "--url", back, tmp_path / "back.jsonl")
-    assert refused.returncode == 1
+    assert refused.exit_code == 1
     assert "migrations" in refused.stderr
     db = sqlite3.connect(tmp_path / "back.db")
     for sql in TABLES:
@@ -97,7 +91,7 @@ def test_a_difference_is_found_and_an_import_changes_nothing_then(source, tmp_pa
         command("import", "--url", target, file),
     )
 
-    assert verified.returncode == imported.returncode == 1
+    assert verified.exit_code == imported.exit_code == 1
     assert "journal: 1200 rows in the file, 1200 here" in verified.stderr
     assert "lines: 1200 rows in the file, 0 here" in verified.stderr
     db = sqlite3.connect(tmp_path / "target.db")
@@ -123,7 +117,7 @@ def test_a_damaged_file_is_refused_and_nothing_is_imported(source, tmp_path):
         result = command(
             "import", "--url", f"sqlite:///{tmp_path}/target.db", tmp_path / "bad.jsonl"
         )
-        assert result.returncode == 1, name
+        assert result.exit_code == 1, name
         assert len(result.stderr.splitlines()) == 1, result.stderr
         db = sqlite3.connect(tmp_path / "target.db")
         assert db.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,), name
@@ -139,6 +133,6 @@ def test_what_the_contract_does_not_know_is_named_and_not_moved(source, tmp_path
 
     result = command("export", "--url", source, tmp_path / "export.jsonl")
 
-    assert result.returncode == 1
+    assert result.exit_code == 1
     assert "a float in b" in result.stderr
     assert not (tmp_path / "export.jsonl").exists()

@@ -125,6 +125,7 @@ def _copy(source: str, target: str) -> str:
         Path(partial).rename(target)
         _sync(str(Path(target).resolve().parent))
     except (OSError, apsw.Error) as error:
+        Path(partial).unlink(missing_ok=True)
         raise CareFailed(f"{target} could not be written: {error}") from error
     return f"{target}: {Path(target).stat().st_size} bytes"
 

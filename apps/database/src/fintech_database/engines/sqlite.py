@@ -203,7 +203,7 @@ class _Workers:
                 answers = self._run(connection, group)
             except Exception:  # noqa: BLE001 - the thread must outlive whatever one group did
                 LOGGER.exception("a group of statements broke its thread")
-                connection.reset()
+                _reset_or_die(connection)
                 broken = failed("internal", "the service failed; see its log")
                 answers = [[[broken] * len(steps) for steps in job.batch] for job in group]
             self._loop.call_soon_threadsafe(_deliver, group, answers)
@@ -224,6 +224,15 @@ class _Workers:
             except Empty:
                 return group, True
         return group, False
+
+
+def _reset_or_die(connection: "_Connection") -> None:
+    """Leave no transaction open, or end the process: a restart recovers, a stuck writer does not."""
+    try:
+        connection.reset()
+    except apsw.Error:
+        LOGGER.critical("a transaction can be neither committed nor taken back; ending")
+        os._exit(70)
 
 
 def _deliver(group: Sequence[_Job], answers: Sequence[Answers]) -> None:
@@ -313,7 +322,9 @@ class _Connection:
             except apsw.Error as error:
                 LOGGER.warning("no transaction could be begun", extra={"error": str(error)})
                 busy = failed("overloaded", "another process holds the database")
-                return [[busy] + [NOT_EXECUTED] * (len(steps) - 1) for steps in sequences if steps]
+                return [
+                    [busy, *[NOT_EXECUTED] * (len(steps) - 1)][: len(steps)] for steps in sequences
+                ]
             attempt = _Attempt(settled, guarded=guarded)
             try:
                 answers = [self._write_steps(steps, attempt) for steps in sequences]
