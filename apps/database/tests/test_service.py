@@ -142,7 +142,7 @@ def test_memory_stays_bounded_under_ten_times_what_may_wait(url, tmp_path):
     assert peak - before < 4 * 8 + 40
 
 
-def test_a_slow_body_is_given_up_and_does_not_hold_others(on_sqlite):
+def test_a_client_that_sends_slowly_does_not_hold_others(on_sqlite):
     host, port = on_sqlite.base_url.removeprefix("http://").split(":")
     slow = socket.create_connection((host, int(port)))
     slow.sendall(
