@@ -123,3 +123,8 @@ def test_enums_and_times_are_read_in_strict_models_that_say_so() -> None:
     )
     assert not accepts(WithEnum, {"status": "shut", "at": "2026-01-31T12:00:00Z"})
     assert not accepts(WithEnum, {"status": "open", "at": "2026-01-31T12:00:00"})
+
+
+def test_a_time_is_written_out_and_never_a_count_of_seconds() -> None:
+    for count in (1_760_000_000, 1_760_000_000_000, "1760000000", "2026-01-31", 1.5, True):
+        assert not accepts(WithEnum, {"status": "open", "at": count})

@@ -6,10 +6,19 @@ refused. In strict models an enum or a time does not accept its JSON string; wri
 """
 
 import re
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import Path
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 
 from fintech_kernel.identifiers import OBJECT_ID
 from fintech_kernel.money import AMOUNT_MAX, CURRENCY_CODES, Money
@@ -118,8 +127,21 @@ ObjectIdPath = Annotated[
 ]
 """An id of ours in a path, of any kind."""
 
+_RFC3339: Final = re.compile(
+    r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})"
+)
+
+
+def _written_out(value: object) -> object:
+    """Refuse what pydantic would read as a count of seconds or milliseconds, by its magnitude."""
+    if isinstance(value, datetime) or (isinstance(value, str) and _RFC3339.fullmatch(value)):
+        return value
+    raise Rule("must be a time (RFC 3339), with its offset from UTC")
+
+
 Timestamp = Annotated[
     AwareDatetime,
+    BeforeValidator(_written_out),
     Field(strict=False, description="RFC 3339, with offset", examples=["2026-01-31T12:00:00Z"]),
 ]
 """A time in a strict model."""
