@@ -269,7 +269,8 @@ class PluginHost:
             self._manager.check_pending()
         except pluggy.PluginValidationError as error:
             faults.append(f"plugin {name!r}: {error}")
-            self._manager.unregister(plugin)
+            if self._manager.has_plugin(name):
+                self._manager.unregister(name=name)
 
     def _load_manifests(self, names: Sequence[str], faults: list[str]) -> tuple[Plugin, ...]:
         plugins: list[Plugin] = []

@@ -265,7 +265,7 @@ class Events:
             return "timeout"
         except Exception as error:  # noqa: BLE001 - a subscriber's fault is its own
             logger.warning(
-                "event handler failed", handler=subscriber.name, error=type(error).__name__
+                "event handler failed", handler=subscriber.name, reason=type(error).__name__
             )
             return type(error).__name__
         return ""

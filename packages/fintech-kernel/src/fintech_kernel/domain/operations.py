@@ -392,7 +392,7 @@ class Operations:
             return  # handed back and logged; the next pass comes
         except Exception as error:  # noqa: BLE001 - one broken operation must not stop the others
             logger.error(
-                "recovery failed", operation_id=record.operation_id, error=type(error).__name__
+                "recovery failed", operation_id=record.operation_id, reason=type(error).__name__
             )
 
     def _answer(self, record: OperationRecord, *, replayed: bool) -> Answer:

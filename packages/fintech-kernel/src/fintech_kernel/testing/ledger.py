@@ -64,9 +64,7 @@ class PostingLedger:
         confirm = Statement(
             name="test_ledger.confirm",
             sql="SELECT transfer_id, debit_account, credit_account, amount, kind"  # noqa: S608 - literals only
-            " FROM test_ledger_transfers WHERE transfer_id IN ("
-            + repeated("?", len(rows))
-            + ")",
+            " FROM test_ledger_transfers WHERE transfer_id IN (" + repeated("?", len(rows)) + ")",
             params=tuple(row["transfer_id"] for row in rows),
         )
         return (Write(statement=insert, confirm=confirm, expected=rows),)

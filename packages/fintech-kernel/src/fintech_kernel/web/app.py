@@ -90,6 +90,7 @@ def create_app(
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         docs_url="/docs" if context.settings.docs_served else None,
         redoc_url=None,
+        redirect_slashes=False,
         openapi_url="/openapi.json" if context.settings.docs_served else None,
         lifespan=_lifespan(context, migrations(host), jobs),
     )
@@ -195,7 +196,7 @@ async def apply_migrations(database: Database, sets: Sequence[MigrationSet]) -> 
     """
     for one in sets:
         report = await migrate(database, one.name, one.migrations)
-        logger.info("migrations checked", package=one.name, applied=len(report.applied))
+        logger.info("migrations checked", distribution=one.name, count=len(report.applied))
 
 
 def _jobs(host: PluginHost, context: AppContext) -> list[Job]:
