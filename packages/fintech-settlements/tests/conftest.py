@@ -26,7 +26,6 @@ from fintech_dbclient import (
     UniqueViolation,
 )
 from fintech_dbclient.statements import repeated
-
 from fintech_kernel.contracts.accounts import merchant_account, processor_account
 from fintech_kernel.contracts.ledger import ClaimedLines, Ledger, Line, Posting
 from fintech_kernel.contracts.merchants import MerchantDirectory, MerchantProfile, MerchantStatus
@@ -70,6 +69,7 @@ TABLES = Migration(
         """,
     ),
 )
+RAIL_CAPABILITIES = RailCapabilities(key_retention_seconds=600, in_flight_limit_seconds=60)
 DUE = (
     "SELECT t.transfer_id AS line_key, t.kind AS kind, t.subject_id AS subject_id,"
     " t.reference AS reference, t.recorded_at AS recorded_at,"
@@ -112,12 +112,12 @@ class Books:
         values = repeated("(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", len(expected))
         insert = Statement(
             name="books.post",
-            sql="INSERT INTO books_transfers (" + COLUMNS + ") VALUES " + values,
+            sql="INSERT INTO books_transfers (" + COLUMNS + ") VALUES " + values,  # noqa: S608 - literals
             params=tuple(value for row in expected for value in row.values()),
         )
         confirm = Statement(
             name="books.by_operation",
-            sql="SELECT " + COLUMNS + " FROM books_transfers WHERE operation_id = ?",
+            sql="SELECT " + COLUMNS + " FROM books_transfers WHERE operation_id = ?",  # noqa: S608 - literals
             params=(operation_id,),
         )
         return (Write(statement=insert, confirm=confirm, expected=expected),)
@@ -125,6 +125,7 @@ class Books:
     async def claim(
         self, *, settlement_id, own_transfer_id, merchant_id, account, cutoff, chunk_size
     ) -> ClaimedLines:
+        assert account.startswith(f"liabilities:merchant:{merchant_id}:")
         for chunk in itertools.count():
             marker = own_transfer_id if chunk == 0 else f"{settlement_id}#{chunk}"
             while not (standing := await self._chunk(settlement_id, chunk)):
@@ -134,9 +135,11 @@ class Books:
                     " SELECT CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS BIGINT),"
                     " CAST(1 AS BIGINT), CAST(0 AS BIGINT)"
                     " UNION ALL SELECT due.line_key, CAST(? AS TEXT), CAST(? AS BIGINT),"
-                    " CAST(0 AS BIGINT), due.amount FROM (" + DUE + ") due",
-                    params=(marker, settlement_id, chunk, settlement_id, chunk)
-                    + (account, account, account, cutoff, chunk_size),
+                    " CAST(0 AS BIGINT), due.amount FROM (" + DUE + ") due",  # noqa: S608 - literals
+                    params=(
+                        *(marker, settlement_id, chunk, settlement_id, chunk),
+                        *(account, account, account, cutoff, chunk_size),
+                    ),
                 )
                 try:
                     await self.database.execute(insert)
@@ -174,11 +177,12 @@ class Books:
         return tuple(Line(**row) for row in found)
 
     async def due_lines(self, *, merchant_id, account, cutoff, limit) -> tuple[Line, ...]:
+        assert account.startswith(f"liabilities:merchant:{merchant_id}:")
         found = await self.rows(DUE, account, account, account, cutoff, limit)
         return tuple(Line(transfer_id=row.pop("line_key"), chunk=-1, **row) for row in found)
 
     async def due_accounts(self, *, cutoff, limit) -> tuple[tuple[str, str], ...]:
-        raise AssertionError("settlements are created one by one here")
+        raise AssertionError(f"settlements are created one by one here, not {limit} until {cutoff}")
 
     async def balance(self, account: str) -> int:
         """Credits less debits."""
@@ -210,9 +214,7 @@ class ScriptedRail:
     """
 
     name: str = "scripted"
-    capabilities: RailCapabilities = RailCapabilities(
-        key_retention_seconds=600, in_flight_limit_seconds=60
-    )
+    capabilities: RailCapabilities = RAIL_CAPABILITIES
     moods: list[str] = field(default_factory=list)
     books: dict[str, PayoutAnswer] = field(default_factory=dict)
     paid: list[tuple[str, Money, str]] = field(default_factory=list)
@@ -256,7 +258,7 @@ class BooksPlugin:
         return [MigrationSet(name="books", migrations=(TABLES,))]
 
     @hookimpl
-    def fintech_payout_rails(self, context) -> Sequence[PayoutRailSpec]:
+    def fintech_payout_rails(self) -> Sequence[PayoutRailSpec]:
         return [PayoutRailSpec(name=self.rail.name, rail=self.rail)]
 
     @hookimpl
@@ -341,9 +343,7 @@ class World:
     def staff(self, subject: str = "ann") -> dict[str, str]:
         return self.app.headers("platform_finance", subject=subject)
 
-    async def post(
-        self, path: str, body: Mapping[str, Any], *, by: str = "ann", key: str = ""
-    ):
+    async def post(self, path: str, body: Mapping[str, Any], *, by: str = "ann", key: str = ""):
         return await self.app.post(
             f"/v1/settlements{path}",
             body,

@@ -1,7 +1,6 @@
 """Every call to the database is lost once, before and after it was done; the books stay right."""
 
 import pytest
-
 from fintech_kernel.contracts.accounts import settlement_account
 
 pytestmark = pytest.mark.anyio

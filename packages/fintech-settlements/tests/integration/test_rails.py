@@ -2,7 +2,6 @@
 
 import pytest
 from fintech_dbclient import HttpDatabase
-
 from fintech_kernel.contracts.payouts import RailCapabilities
 from fintech_kernel.contracts.processors import Outcome
 from fintech_kernel.errors import InvariantBroken

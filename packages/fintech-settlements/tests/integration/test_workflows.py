@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-
 from fintech_kernel.contracts.accounts import bank_account, settlement_account
 from fintech_kernel.contracts.merchants import MerchantStatus
 

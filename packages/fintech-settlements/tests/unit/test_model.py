@@ -3,9 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from fintech_kernel.contracts.ledger import CARRYOVER, ClaimedLines
 from fintech_kernel.contracts.merchants import MerchantStatus
 from fintech_kernel.contracts.payouts import PayoutAnswer, RailCapabilities
@@ -31,6 +28,8 @@ from fintech_settlements.domain.model import (
     PaySettlement,
     SettlementStatus,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 NOW = 1_760_000_000_000
 ID = {"settlement_id": "stl_1", "merchant_id": "mer_1"}
@@ -69,9 +68,7 @@ def approve(by: str = "ann") -> ApproveSettlement:
 
 
 def pay(by: str = "ben", *, limit: int = 10**15) -> PaySettlement:
-    return PaySettlement(
-        **ID, rail="sandbox", two_people_above=limit, paid_by=by, requested_at=NOW
-    )
+    return PaySettlement(**ID, rail="sandbox", two_people_above=limit, paid_by=by, requested_at=NOW)
 
 
 def cancel() -> CancelSettlement:

@@ -2,9 +2,6 @@
 
 from collections import Counter
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from fintech_kernel.contracts.accounts import bank_account, merchant_account, settlement_account
 from fintech_kernel.contracts.ledger import CARRYOVER
 from fintech_settlements.domain import model
@@ -17,6 +14,8 @@ from fintech_settlements.domain.events import (
     SettlementPaid,
 )
 from fintech_settlements.domain.postings import PAYOUT_FAILED, legs_of
+from hypothesis import given
+from hypothesis import strategies as st
 
 MERCHANT = merchant_account("mer_1", "KES")
 OWN = settlement_account("stl_1", "KES")

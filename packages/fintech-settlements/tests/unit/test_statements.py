@@ -1,15 +1,14 @@
 """Rows of a statement, and the sums that prove them."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from fintech_kernel.contracts.ledger import ClaimedLines, Line
 from fintech_kernel.contracts.merchants import MerchantStatus
 from fintech_kernel.errors import InvariantBroken
 from fintech_settlements.domain import model
 from fintech_settlements.domain.model import CreateSettlement, DueLine, Settlement
 from fintech_settlements.domain.statements import StatementSums, TypeTotal, statement_line
+from hypothesis import given
+from hypothesis import strategies as st
 
 KINDS = ("Settled", "Refunded", "Fee", "FeeRefund", "PayoutFailed", "Carryover")
 

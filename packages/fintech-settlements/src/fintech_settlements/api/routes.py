@@ -13,9 +13,8 @@ from fintech_kernel.web.authentication import requires
 from fintech_kernel.web.idempotency import idempotency
 from fintech_kernel.web.pagination import Page, page, page_body
 from fintech_kernel.web.problems import json_bytes
-from fintech_kernel.web.schemas import CurrencyCode
+from fintech_kernel.web.schemas import CurrencyCode, Timestamp
 from fintech_kernel.web.strict_json import StrictJsonRoute
-from pydantic import AwareDatetime
 from starlette.responses import Response, StreamingResponse
 
 from fintech_settlements.api.schemas import (
@@ -42,8 +41,8 @@ PAY: Final = "settlements:pay"
 _CSV: Final = "text/csv"
 _JSON: Final = "application/json"
 
-_PARTS_AHEAD: Final = 2
-"""The head of a statement and its first page."""
+_PARTS_AHEAD: Final = 3
+"""The head of a statement, its first page, and what follows: a short one is checked as a whole."""
 
 _CSV_RESPONSE: Final[dict[int | str, dict[str, Any]]] = {
     200: {
@@ -56,10 +55,7 @@ _CSV_RESPONSE: Final[dict[int | str, dict[str, Any]]] = {
     }
 }
 
-CreatedQuery = Annotated[
-    AwareDatetime | None,
-    Query(description="RFC 3339, with offset", examples=["2026-01-31T12:00:00Z"]),
-]
+CreatedQuery = Annotated[Timestamp | None, Query(description="RFC 3339, with offset")]
 Idempotency = Annotated[IdempotentCall, Depends(idempotency)]
 
 
@@ -269,7 +265,7 @@ def _is_csv_wanted(request: Request, asked: StatementFormat | None) -> bool:
 
 
 async def _begun(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Return the same parts after the first two were made: what fails at once is still a problem."""
+    """Return the same parts after the first were made: what fails so early is still a problem."""
     first = [part for _ in range(_PARTS_AHEAD) if (part := await anext(parts, b""))]
 
     async def whole() -> AsyncIterator[bytes]:

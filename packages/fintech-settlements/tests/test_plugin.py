@@ -1,0 +1,69 @@
+"""What the plugin declares, and how it fails to start."""
+
+import pytest
+from fintech_kernel.domain.permissions import MERCHANT_ROLES
+from fintech_kernel.errors import Refusal, StartupFault
+from fintech_kernel.host import PluginHost
+from fintech_settlements import plugin
+from fintech_settlements.domain import errors
+
+
+@pytest.fixture
+def host() -> PluginHost:
+    return PluginHost.of([plugin])
+
+
+def test_it_is_one_plugin_with_a_prefix_of_its_own(host):
+    (loaded,) = host.plugins
+    assert loaded.manifest.name == "settlements"
+    assert loaded.manifest.table_prefix == "settlements_"
+    assert loaded.manifest.route_prefix == "/v1/settlements"
+
+
+def test_merchants_may_read_and_nothing_else(host):
+    for permission in host.permissions():
+        may = MERCHANT_ROLES & set(permission.roles)
+        assert may == (MERCHANT_ROLES if permission.name == "settlements:read" else set())
+
+
+def test_every_refusal_has_a_status_and_a_code_of_its_own(host):
+    mapped = {mapping.error: mapping for mapping in host.errors()}
+    refusals = {
+        error
+        for error in vars(errors).values()
+        if isinstance(error, type) and issubclass(error, Refusal) and error is not Refusal
+    }
+    assert set(mapped) == refusals
+    assert len({error.code for error in refusals}) == len(refusals)
+    assert all(400 <= mapping.status < 500 for mapping in mapped.values())
+
+
+def test_a_missing_ledger_or_merchant_directory_is_named(host):
+    with pytest.raises(StartupFault) as caught:
+        host.service_providers()
+    assert "fintech-ledger" in str(caught.value)
+    assert "fintech-merchants" in str(caught.value)
+
+
+@pytest.mark.anyio
+async def test_a_rail_that_is_not_installed_stops_the_start(run_app):
+    with pytest.raises(StartupFault, match="SETTLEMENTS_RAIL"):
+        async with run_app("http://127.0.0.1:1", settlements_rail="pigeon"):
+            pass
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"settlements_chunk_size": 0},
+        {"settlements_chunk_size": 1_001},
+        {"settlements_two_people_above": -1},
+        {"settlements_rail": "a/b"},
+    ],
+    ids=str,
+)
+async def test_settings_out_of_range_stop_the_start(run_app, fault):
+    with pytest.raises(StartupFault, match="SETTLEMENTS_"):
+        async with run_app("http://127.0.0.1:1", **fault):
+            pass
