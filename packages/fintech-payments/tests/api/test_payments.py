@@ -232,9 +232,7 @@ async def test_refunds_never_exceed_what_was_captured(app: RunningApp) -> None:
     )
     rest = await app.post(path, {}, key=key(), headers=merchant(app))
     found = await app.client.get(path, headers=merchant(app))
-    after = await app.client.get(
-        f"/v1/payments/{shown['payment_id']}", headers=merchant(app)
-    )
+    after = await app.client.get(f"/v1/payments/{shown['payment_id']}", headers=merchant(app))
 
     assert (first.status_code, first.json()["status"]) == (201, "succeeded")
     assert (too_much.status_code, too_much.json()["code"]) == (422, "refund_exceeds_captured")
@@ -244,9 +242,7 @@ async def test_refunds_never_exceed_what_was_captured(app: RunningApp) -> None:
 
 
 async def test_a_declined_refund_gives_its_amount_back_to_the_merchant(app: RunningApp) -> None:
-    shown = await created(
-        app, payment_method={"type": "card", "token": "sandbox_refund_fails"}
-    )
+    shown = await created(app, payment_method={"type": "card", "token": "sandbox_refund_fails"})
     before = await ledger_of(app).balance(MERCHANT_ACCOUNT)
     path = f"/v1/payments/{shown['payment_id']}/refunds"
 
@@ -284,15 +280,11 @@ async def test_lists_are_paged_newest_first_within_the_merchant(app: RunningApp)
     ]
     first = (await app.client.get("/v1/payments?limit=3", headers=headers)).json()
     cursor = first["next_cursor"]
-    second = (
-        await app.client.get(f"/v1/payments?limit=3&cursor={cursor}", headers=headers)
-    ).json()
+    second = (await app.client.get(f"/v1/payments?limit=3&cursor={cursor}", headers=headers)).json()
     listed = [one["payment_id"] for one in (*first["data"], *second["data"])]
     assert listed == sorted(made, reverse=True)
     assert second["next_cursor"] is None
-    stolen = await app.client.get(
-        f"/v1/payments?limit=3&cursor={cursor}", headers=merchant(app)
-    )
+    stolen = await app.client.get(f"/v1/payments?limit=3&cursor={cursor}", headers=merchant(app))
     assert stolen.status_code == 422
 
 

@@ -182,5 +182,5 @@ def _answer_from(row: Row) -> ProcessorAnswer:
 
 
 def _unknown(key: str, error: DatabaseError) -> ProcessorAnswer:
-    logger.warning("sandbox books out of reach", call=key, error=type(error).__name__)
+    logger.warning("sandbox books out of reach", step=key, reason=type(error).__name__)
     return ProcessorAnswer(outcome=Outcome.UNKNOWN)

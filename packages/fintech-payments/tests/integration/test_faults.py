@@ -1,0 +1,260 @@
+"""Every workflow of payments with one fault at each of its calls: money moves exactly once."""
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any, cast
+
+import pytest
+from fintech_dbclient import HttpDatabase, NotApplied
+from fintech_kernel.contracts.ledger import Ledger
+from fintech_kernel.contracts.processors import Outcome, ProcessorAnswer
+from fintech_kernel.errors import OutcomeUnknown
+from fintech_kernel.testing import ledger as test_ledger
+from fintech_kernel.testing.apps import RunningApp, running_app
+from fintech_kernel.testing.clocks import FrozenClock
+from fintech_kernel.testing.faults import Fault, FaultyDatabase, ProcessKilled
+from fintech_kernel.testing.ledger import PostingLedger
+from fintech_kernel.web.app import Overrides
+from fintech_payments import plugin
+from fintech_payments.domain.service import Payments
+
+pytestmark = pytest.mark.anyio
+
+SETTINGS = {"payments_without_merchants": True, "payments_answer_seconds": 0.3}
+PROCESSOR = "assets:processor:sandbox:KES"
+
+
+class SameFingerprint:
+    value = "k1:same"
+
+    def matches(self, stored: str) -> bool:
+        return stored == self.value
+
+
+@pytest.fixture
+def clock() -> FrozenClock:
+    return FrozenClock()
+
+
+@pytest.fixture
+async def app(
+    database_url: str, clock: FrozenClock, anyio_backend: str
+) -> AsyncIterator[RunningApp]:
+    async with running_app(
+        database_url=database_url,
+        plugins=[plugin, test_ledger],
+        settings=SETTINGS,
+        overrides=Overrides(clock=clock),
+    ) as running:
+        yield running
+
+
+def ledger_of(app: RunningApp) -> PostingLedger:
+    return cast("PostingLedger", app.context.services.get(Ledger))
+
+
+async def post(
+    app: RunningApp, merchant: str, path: str, body: dict[str, Any], key: str
+) -> tuple[int, dict[str, Any]]:
+    answer = await app.post(path, body, key=key, headers=app.headers(merchant_id=merchant))
+    return answer.status_code, answer.json()
+
+
+async def struck_request(
+    database_url: str,
+    clock: FrozenClock,
+    fault: Fault,
+    at: int,
+    *request: Any,
+) -> tuple[int, dict[str, Any]] | None:
+    """Send a request to a process of its own whose database call number ``at`` goes wrong."""
+    async with HttpDatabase(database_url) as real:
+        port = FaultyDatabase(real)
+        answer = None
+        with suppress(OutcomeUnknown, NotApplied, ProcessKilled):
+            async with running_app(
+                database_url=database_url,
+                plugins=[plugin, test_ledger],
+                settings={**SETTINGS, "app_migrate_on_start": False},
+                overrides=Overrides(clock=clock, database=port),
+            ) as struck:
+                port._at, port._fault = len(port.calls) + at, fault
+                answer = await post(struck, *request)
+        return answer
+
+
+WORKFLOWS = {
+    "create": ("", {}),
+    "capture": ("/capture", {"capture": "manual"}),
+    "cancel": ("/cancel", {"capture": "manual"}),
+    "refund": ("/refunds", {}),
+}
+CALLS_MAX = 8
+EXPECTED = {"create": -10_000, "capture": -10_000, "cancel": 0, "refund": 0}
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+async def test_one_fault_at_any_call_of_a_workflow_changes_nothing_in_the_end(
+    app: RunningApp, database_url: str, clock: FrozenClock, workflow: str, fault: Fault
+) -> None:
+    path, changes = WORKFLOWS[workflow]
+    for at in range(CALLS_MAX):
+        merchant = f"mer_{uuid.uuid4().hex[:10]}"
+        body: dict[str, Any] = {
+            "amount": 10_000,
+            "currency": "KES",
+            "payment_method": {"type": "card", "token": "sandbox_approve"},
+            "reference": "order-1",
+            **changes,
+        }
+        target = "/v1/payments"
+        if workflow != "create":
+            _, made = await post(app, merchant, target, body, uuid.uuid4().hex)
+            target, body = f"{target}/{made['payment_id']}{path}", {}
+        key = uuid.uuid4().hex
+        first = await struck_request(database_url, clock, fault, at, merchant, target, body, key)
+
+        clock.advance(seconds=3_600)
+        await app.context.operations.recover()
+        final = await post(app, merchant, target, body, key)
+
+        assert final[0] in {200, 201}, (at, final)
+        if first is not None and first[0] < 300:
+            assert first == final, at
+        account = f"liabilities:merchant:{merchant}:KES"
+        assert await ledger_of(app).balance(account) == -EXPECTED[workflow], at
+
+
+async def test_the_books_agree_with_the_processor_after_all_of_it(app: RunningApp) -> None:
+    from fintech_dbclient import Statement
+
+    calls = await app.context.database.execute(
+        Statement(
+            name="test.sandbox",
+            sql="SELECT call_key, effect, amount FROM payments_sandbox_calls"
+            " WHERE outcome = 'approved'",
+        )
+    )
+    signs = {"sale": -1, "capture": -1, "refund": 1}
+    theirs = sum(signs.get(str(row["effect"]), 0) * int(str(row["amount"])) for row in calls.rows)
+    assert await ledger_of(app).balance(PROCESSOR) == theirs
+
+
+class Silent:
+    """A processor's wire that lets calls through and loses every answer, until it is mended."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self.name = real.name
+        self.capabilities = real.capabilities
+        self.mended = False
+
+    async def _lose(self, answer: ProcessorAnswer) -> ProcessorAnswer:
+        return answer if self.mended else ProcessorAnswer(outcome=Outcome.UNKNOWN)
+
+    async def authorize(self, **call: Any) -> ProcessorAnswer:
+        return await self._lose(await self._real.authorize(**call))
+
+    async def capture(self, **call: Any) -> ProcessorAnswer:
+        return await self._lose(await self._real.capture(**call))
+
+    async def cancel(self, **call: Any) -> ProcessorAnswer:
+        return await self._lose(await self._real.cancel(**call))
+
+    async def refund(self, **call: Any) -> ProcessorAnswer:
+        return await self._lose(await self._real.refund(**call))
+
+    async def query(self, *, key: str) -> ProcessorAnswer | None:
+        return await self._real.query(key=key) if self.mended else None
+
+
+@pytest.mark.parametrize(
+    ("workflow", "token", "status", "balance"),
+    [
+        ("create", "sandbox_approve", "captured", 10_000),
+        ("create", "sandbox_decline_stolen_card", "failed", 0),
+        ("capture", "sandbox_approve", "captured", 10_000),
+        ("capture", "sandbox_capture_fails", "authorized", 0),
+        ("cancel", "sandbox_approve", "canceled", 0),
+        ("refund", "sandbox_approve", "refunded", 0),
+        ("refund", "sandbox_refund_fails", "captured", 10_000),
+    ],
+)
+async def test_an_outcome_that_stays_open_is_learned_later_and_concluded_once(
+    app: RunningApp, workflow: str, token: str, status: str, balance: int
+) -> None:
+    merchant = f"mer_{uuid.uuid4().hex[:10]}"
+    path, changes = WORKFLOWS[workflow]
+    body: dict[str, Any] = {
+        "amount": 10_000,
+        "currency": "KES",
+        "payment_method": {"type": "card", "token": token},
+        **changes,
+    }
+    target = "/v1/payments"
+    processors = cast("dict[str, Any]", app.context.processors)
+    real = processors["sandbox"]
+    silent = Silent(real)
+    if workflow != "create":
+        _, made = await post(app, merchant, target, body, uuid.uuid4().hex)
+        target, body = f"{target}/{made['payment_id']}{path}", {}
+    processors["sandbox"] = silent
+    try:
+        key = uuid.uuid4().hex
+        first = await post(app, merchant, target, body, key)
+        payment_id = first[1]["payment_id"]
+        _, blocked = await post(
+            app, merchant, f"/v1/payments/{payment_id}/refunds", {}, uuid.uuid4().hex
+        )
+        silent.mended = True
+        job = next(
+            one for one in plugin.fintech_jobs(app.context) if one.name == "payments.resolve"
+        )
+        await job.run()
+        await job.run()
+    finally:
+        processors["sandbox"] = real
+
+    shown = (
+        await app.client.get(
+            f"/v1/payments/{payment_id}", headers=app.headers(merchant_id=merchant)
+        )
+    ).json()
+    assert (first[0], first[1]["processor_outcome"]) == (202, "open")
+    assert blocked["code"] == "outcome_pending"
+    assert (shown["status"], shown["processor_outcome"]) == (status, "known")
+    account = f"liabilities:merchant:{merchant}:KES"
+    assert await ledger_of(app).balance(account) == balance
+    assert await post(app, merchant, target, body, key) == first
+
+
+async def test_the_read_model_is_written_again_where_it_was_lost(app: RunningApp) -> None:
+    from fintech_dbclient import Statement
+
+    merchant = f"mer_{uuid.uuid4().hex[:10]}"
+    _, made = await post(
+        app,
+        merchant,
+        "/v1/payments",
+        {
+            "amount": 10_000,
+            "currency": "KES",
+            "payment_method": {"type": "card", "token": "sandbox_approve"},
+        },
+        uuid.uuid4().hex,
+    )
+    await app.context.database.execute(
+        Statement(
+            name="test.lose",
+            sql="UPDATE payments_payments SET seq = 0, status = 'pending' WHERE payment_id = ?",
+            params=(made["payment_id"],),
+        )
+    )
+    await app.deliver_events()
+    listed = await app.client.get(
+        "/v1/payments?status=captured", headers=app.headers(merchant_id=merchant)
+    )
+    assert [one["payment_id"] for one in listed.json()["data"]] == [made["payment_id"]]
+    assert app.context.services.get(Payments) is not None
