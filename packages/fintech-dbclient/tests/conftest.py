@@ -305,7 +305,7 @@ def connect() -> Callable[..., HttpDatabase]:
     def connect(url: str, attempts: int = 1_000, **options: Any) -> HttpDatabase:
         defaults: dict[str, Any] = {
             "backoff": Backoff(
-                random=Random(7),  # noqa: S311 - jitter of a test
+                random=Random(7),
                 base_seconds=0.005,
                 max_seconds=0.05,
                 attempts_max=attempts,

@@ -340,7 +340,7 @@ async def test_close_lets_calls_under_way_end(faulty, connect):
 
 async def test_close_lets_a_call_finish_that_waits_to_be_sent_again(faulty, connect):
     faulty.script = [close, close]
-    backoff = Backoff(random=Random(1), base_seconds=0.2, max_seconds=0.2)  # noqa: S311 - jitter of a test
+    backoff = Backoff(random=Random(1), base_seconds=0.2, max_seconds=0.2)
     database = connect(faulty.url, backoff=backoff)
     call = asyncio.create_task(database.execute(INSERT))
     await asyncio.sleep(0.1)
@@ -471,6 +471,12 @@ async def test_a_base_url_may_have_a_path(faulty, connect):
     assert faulty.heard[0].path == "/engine/execute"
 
 
+@pytest.mark.parametrize("url", ["localhost:5433", "ftp://host/", "http://", "/path"])
+async def test_what_is_no_base_url_is_refused_at_once(url, connect):
+    with pytest.raises(ValueError, match="http://host:port"):
+        connect(url)
+
+
 async def test_a_tls_handshake_that_fails_was_not_applied(faulty, connect):
     async with connect(faulty.url.replace("http:", "https:"), attempts=3) as database:
         with pytest.raises(NotApplied):
@@ -479,7 +485,7 @@ async def test_a_tls_handshake_that_fails_was_not_applied(faulty, connect):
 
 async def test_tls_is_verified_by_default(faulty, connect):
     async with connect(faulty.url.replace("http:", "https:")) as database:
-        context = database._client._transport._secure_context()
+        context = database._transport._secure_context()
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
 

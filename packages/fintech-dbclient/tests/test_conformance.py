@@ -40,6 +40,7 @@ def of(*profiles: Profile) -> set[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_800)
 def test_a_thousand_rounds_of_sixty_four_clients_have_one_winner_each(database_url):
     report = conform(database_url, only=RACES, rounds=1_000)
     assert names(report, Verdict.PASS) == RACES, "\n".join(lines_of(report))

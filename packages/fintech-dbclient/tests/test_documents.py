@@ -1,5 +1,6 @@
 """The contract's page and what shows it agree, name for name."""
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -67,3 +68,25 @@ def test_the_numbers_of_the_guide_are_the_kits():
     checks = all_checks()
     query = sum(one.profile == "query" for one in checks)
     assert 20 <= query <= 26, "the guide says two dozen forms"
+
+
+def test_the_example_of_the_readme_runs(sqlite_url):
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    example = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
+    body = example.replace('"http://127.0.0.1:5433"', "url")
+    create = "CREATE TABLE IF NOT EXISTS notes (note_id TEXT NOT NULL PRIMARY KEY, text TEXT)"
+    lines = [
+        "import asyncio",
+        "async def main(url, token=None):",
+        "    from fintech_dbclient import HttpDatabase, Migration, migrate",
+        "    async with HttpDatabase(url) as database:",
+        f"        steps = [Migration(number=1, name='create notes', statements=({create!r},))]",
+        "        await migrate(database, 'readme', steps)",
+        *(f"    {line}" for line in body.splitlines()),
+        "    return insert",
+    ]
+    namespace: dict[str, object] = {}
+    exec("\n".join(lines), namespace)  # noqa: S102 - the page's own example
+    for _ in range(2):  # the second time it is there already
+        insert = asyncio.run(namespace["main"](sqlite_url))
+    assert insert.params == ("n1", "it's here")

@@ -141,5 +141,6 @@ def test_literals_come_back_byte_for_byte(database_url):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_ten_thousand_literals_come_back_byte_for_byte(database_url):
     check_round_trip(database_url, 10_000)

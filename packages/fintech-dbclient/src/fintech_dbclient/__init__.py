@@ -1,7 +1,7 @@
 """fintech-dbclient: SQL over HTTP for a database that promises one atomic statement.
 
-Everything public is here. ``errors`` draws the tree of what can go wrong; ``testing`` is in
-``fintech_dbclient.conformance``, which is not imported by default.
+Everything public is here; ``errors`` draws the tree of what can go wrong. What deliberately is not:
+the kit that shows which engines qualify, ``fintech_dbclient.conformance``, imported by name.
 """
 
 from fintech_dbclient.client import HttpDatabase

@@ -73,6 +73,9 @@ class HttpDatabase:
         request_id: asked, in the caller's context, for the id of the request being served.
         ssl_context: for ``https``; the system's trust store, verified, if not given.
         transport: instead of our own, for tests and simulators.
+
+    Raises:
+        ValueError: ``base_url`` is not an ``http`` or ``https`` URL.
     """
 
     def __init__(
@@ -104,24 +107,19 @@ class HttpDatabase:
         headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        self._client = httpx.AsyncClient(
-            base_url=base_url.rstrip("/") + "/",
-            headers=headers,
-            timeout=httpx.Timeout(None, connect=connect_timeout_seconds),
-            follow_redirects=False,
-            trust_env=False,
-            transport=transport
-            or KeepAliveTransport(
-                reply_bytes_max=reply_bytes_max,
-                connect_timeout_seconds=connect_timeout_seconds,
-                ssl_context=ssl_context,
-            ),
+        self._transport = transport or KeepAliveTransport(
+            reply_bytes_max=reply_bytes_max,
+            connect_timeout_seconds=connect_timeout_seconds,
+            ssl_context=ssl_context,
         )
         self._circuit = CircuitBreaker(
             failures_max=circuit_failures_max, open_seconds=circuit_open_seconds, clock=_loop_time
         )
         self._exchange = Exchange(
-            self._client,
+            self._transport,
+            base_url=base_url,
+            headers=headers,
+            connect_timeout_seconds=connect_timeout_seconds,
             circuit=self._circuit,
             request_timeout_seconds=request_timeout_seconds,
             reply_bytes_max=reply_bytes_max,
@@ -202,7 +200,7 @@ class HttpDatabase:
         await self._coalescer.drain()
         if self._asking is not None:
             await asyncio.wait([self._asking])
-        await self._client.aclose()
+        await self._transport.aclose()
 
     async def _counted(self, sequence: tuple[Statement, ...]) -> list[Result]:
         """Run a sequence and let ``close`` know when the last one ended."""
