@@ -3,9 +3,12 @@
 import asyncio
 
 import pytest
-from fintech_dbclient import UniqueViolation
+from fintech_dbclient import NotExecuted, Result, Statement, UniqueViolation
 from fintech_kernel.contracts.ledger import CARRYOVER
+from fintech_kernel.domain.execution import RaceLost
+from fintech_ledger.domain.claims import CLAIM_ATTEMPTS_MAX
 from fintech_ledger.domain.errors import ClaimBroken
+from fintech_ledger.domain.service import DoubleEntryLedger
 from fintech_ledger.infrastructure import queries
 
 pytestmark = pytest.mark.anyio
@@ -244,6 +247,81 @@ async def test_a_chunk_behind_one_that_is_not_full_stops_the_claim(world):
 
     with pytest.raises(ClaimBroken):
         await world.claim(size=3)
+
+
+class OlderSnapshot:
+    """A database whose first claims read too early: they hit what a rival has claimed meanwhile.
+
+    So does PostgreSQL at READ COMMITTED: NOT EXISTS does not see the rival's lines, the key does.
+    """
+
+    def __init__(self, database, *, collisions: int) -> None:
+        self._database = database
+        self.collisions = collisions
+
+    async def run(self, sequence):
+        if sequence[0].name == "ledger.claim_chunk" and self.collisions:
+            self.collisions -= 1
+            failed = Result(error=UniqueViolation(sequence[0].name))
+            skipped = Result(error=NotExecuted(sequence[1].name))
+            return [failed, skipped]
+        return await self._database.run(sequence)
+
+    async def execute(self, statement):
+        return await self._database.execute(statement)
+
+
+async def test_a_chunk_lost_to_a_rival_is_tried_again(world):
+    await world.post(world.credit(100))
+    stale = OlderSnapshot(world.database, collisions=2)
+    world.ledger = DoubleEntryLedger(database=stale)
+
+    claimed = await world.claim()
+
+    assert (claimed.count, claimed.total, stale.collisions) == (1, 100, 0)
+
+
+async def test_rivals_that_are_always_faster_end_the_attempt_and_nothing_is_claimed(world):
+    await world.post(world.credit(100))
+    stale = OlderSnapshot(world.database, collisions=CLAIM_ATTEMPTS_MAX)
+    world.ledger = DoubleEntryLedger(database=stale)
+
+    with pytest.raises(RaceLost):
+        await world.claim()
+
+    assert await _chunks(world) == []
+    assert (await world.claim()).total == 100
+
+
+class LateLine:
+    """A database into which a line of a closed set gets, against the protocol, before it is summed."""
+
+    def __init__(self, database, settlement_id: str, merchant_id: str) -> None:
+        self._database = database
+        self._line = Statement(
+            name="test.late_line",
+            sql="INSERT INTO ledger_settlement_lines"
+            " (line_key, settlement_id, merchant_id, chunk, marker, amount)"
+            " VALUES (?, ?, ?, 0, 0, 5)",
+            params=(f"late_{settlement_id}", settlement_id, merchant_id),
+        )
+
+    async def run(self, sequence):
+        return await self._database.run(sequence)
+
+    async def execute(self, statement):
+        if statement.name == "ledger.claimed_total":
+            await self._database.execute(self._line)
+        return await self._database.execute(statement)
+
+
+async def test_a_set_whose_counts_differ_is_not_summed(world):
+    await world.post(world.credit(100))
+    late = LateLine(world.database, world.settlement_id, world.merchant_id)
+    world.ledger = DoubleEntryLedger(database=late)
+
+    with pytest.raises(ClaimBroken):
+        await world.claim()
 
 
 def _chunk_statement(world, chunk: int, *, size: int):
