@@ -1,1 +1,5 @@
-"""fintech-server."""
+"""The deployable server: whatever fintech packages are installed, served as one application.
+
+``cli`` is the command ``fintech``; ``commands`` has one module per command. What deliberately does not
+live here: routes, rules, SQL. Those belong to the plugins and the kernel.
+"""

@@ -1,0 +1,112 @@
+"""Tokens for the command line: issued with the configured key, or with a data folder's.
+
+Imported only by commands that need a key: it brings the kernel.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Protocol, cast
+
+from fintech_kernel.clock import SystemClock
+from fintech_kernel.domain.actors import Actor
+from fintech_kernel.domain.permissions import MERCHANT_ROLES, PLATFORM_ADMIN, ROLES
+from fintech_kernel.hooks import SettingsSpec
+from fintech_kernel.identifiers import RandomIdentifiers
+from fintech_kernel.security.tokens import TokenIssuer
+from fintech_kernel.settings import KernelSettings, load_settings
+
+from fintech_server.development import DEFAULT_FOLDER, DataFolder
+from fintech_server.failures import CommandFailed
+
+CONFIGURED_KEYS: Final = ("JWT_SECRET", "JWT_PRIVATE_KEY")
+"""Variables that say that this shell belongs to a real deployment."""
+
+NO_DATABASE: Final = "http://127.0.0.1"
+"""Stands where settings want a database and none is spoken to."""
+
+
+class Credentials(Protocol):
+    """Who can speak for principals."""
+
+    def bearer(self, *, role: str, subject: str, merchant_id: str) -> str:
+        """Return a token for a principal; ``merchant_id`` is empty for platform staff."""
+        ...
+
+
+class SignedTokens:
+    """Signs a fresh token for whoever is asked for."""
+
+    def __init__(self, settings: KernelSettings) -> None:
+        """Read the key.
+
+        Raises:
+            StartupFault: there is no key to sign with.
+        """
+        clock = SystemClock()
+        self.lifetime_seconds: Final = settings.jwt_lifetime_seconds
+        self._issuer = TokenIssuer(settings, clock, RandomIdentifiers(clock))
+
+    def bearer(self, *, role: str, subject: str, merchant_id: str) -> str:
+        """Return a token.
+
+        Raises:
+            CommandFailed: no such principal can have one.
+        """
+        if role not in ROLES:
+            raise CommandFailed(f"there is no role {role!r}: roles are {', '.join(ROLES)}")
+        if role in MERCHANT_ROLES and not merchant_id:
+            raise CommandFailed(f"{role} is a merchant's role: say whose with --merchant")
+        if role not in MERCHANT_ROLES and merchant_id:
+            raise CommandFailed(f"{role} is the platform's role: leave --merchant out")
+        try:
+            return self._issuer.issue(
+                Actor(subject=subject, roles=(role,), merchant_id=merchant_id)
+            )
+        except ValueError as error:
+            raise CommandFailed(str(error)) from error
+
+
+class OneToken:
+    """One platform token that was given, for everything."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def bearer(self, *, role: str, subject: str, merchant_id: str) -> str:
+        """Return the token, whoever is asked for: it must be an administrator's of the platform."""
+        del role, subject, merchant_id  # it was issued to whom it was issued
+        return self._token
+
+
+def signed_tokens(settings: Mapping[str, object] | None) -> SignedTokens:
+    """Return a signer for these settings; None is the environment's alone.
+
+    Raises:
+        StartupFault: the settings are not right, or hold no key to sign with.
+    """
+    loaded = load_settings([SettingsSpec(name="kernel", model=KernelSettings)], settings)
+    return SignedTokens(cast("KernelSettings", loaded["kernel"]))
+
+
+def found_tokens(data_folder: Path | None) -> SignedTokens:
+    """Return a signer with the key of the named folder, else of the environment, else of ``.fintech``.
+
+    Raises:
+        CommandFailed: there is no such folder.
+        StartupFault: see ``signed_tokens``.
+    """
+    if data_folder is None and any(os.environ.get(name) for name in CONFIGURED_KEYS):
+        return signed_tokens(None)
+    folder = DataFolder.existing(data_folder or DEFAULT_FOLDER)
+    return signed_tokens(folder.settings(database_url=NO_DATABASE, database_token=None))
+
+
+__all__ = [
+    "PLATFORM_ADMIN",
+    "Credentials",
+    "OneToken",
+    "SignedTokens",
+    "found_tokens",
+    "signed_tokens",
+]
