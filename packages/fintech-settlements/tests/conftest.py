@@ -131,11 +131,11 @@ class Books:
             while not (standing := await self._chunk(settlement_id, chunk)):
                 insert = Statement(
                     name="books.claim",
-                    sql="INSERT INTO books_lines (line_key, settlement_id, chunk, marker, amount)"
+                    sql="INSERT INTO books_lines (line_key, settlement_id, chunk, marker, amount)"  # noqa: S608 - literals
                     " SELECT CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS BIGINT),"
                     " CAST(1 AS BIGINT), CAST(0 AS BIGINT)"
                     " UNION ALL SELECT due.line_key, CAST(? AS TEXT), CAST(? AS BIGINT),"
-                    " CAST(0 AS BIGINT), due.amount FROM (" + DUE + ") due",  # noqa: S608 - literals
+                    " CAST(0 AS BIGINT), due.amount FROM (" + DUE + ") due",
                     params=(
                         *(marker, settlement_id, chunk, settlement_id, chunk),
                         *(account, account, account, cutoff, chunk_size),

@@ -1,6 +1,8 @@
 """The decider: what may happen to a settlement, and what never can."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from fintech_kernel.contracts.ledger import CARRYOVER, ClaimedLines
@@ -252,3 +254,9 @@ def test_each_command_is_refused_in_every_other_state(status):
         else:
             with pytest.raises(refusal):
                 decide_command(settlement, command)
+
+
+def test_the_picture_in_the_readme_is_the_table_of_transitions():
+    readme = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
+    drawn = set(re.findall(r"^ {4}(\w+) --> (\w+)$", readme, re.MULTILINE))
+    assert drawn == {(before, after) for before, ways in TRANSITIONS.items() for after in ways}
