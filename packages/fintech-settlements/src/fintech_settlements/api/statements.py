@@ -7,10 +7,9 @@ breaks off, so that a statement that is wrong never looks complete.
 import csv
 import io
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from fintech_kernel.clock import MILLISECONDS_PER_SECOND
 from fintech_kernel.web.problems import json_bytes
 
 from fintech_settlements.api.schemas import line_json, settlement_json, total_json
@@ -35,6 +34,9 @@ CSV_COLUMNS: Final = (
     "transfer_id",
 )
 """The columns of a statement, in their order; amounts are minor units, ``created`` is RFC 3339 UTC."""
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 async def csv_statement(settlements: Settlements, settlement: Settlement) -> AsyncIterator[bytes]:
@@ -65,7 +67,7 @@ async def json_statement(settlements: Settlements, settlement: Settlement) -> As
 
 
 def _csv_row(line: StatementLine) -> tuple[str | int, ...]:
-    created = datetime.fromtimestamp(line.created_at / MILLISECONDS_PER_SECOND, tz=UTC)
+    created = _EPOCH + timedelta(milliseconds=line.created_at)
     return (
         line.merchant_id,
         line.payment_id,
