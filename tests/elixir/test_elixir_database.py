@@ -306,14 +306,14 @@ def kill_under_load(folder, rounds):
         assert 2 * len(pairs) == len(found)
     assert running.end(signal.SIGTERM) == 0
     assert len(acknowledged) > 10 * rounds
-    return len(acknowledged)
+    sys.stdout.write(f"{rounds} kills, {len(acknowledged)} acknowledged pairs, none lost or torn\n")
 
 
-def test_no_acknowledged_row_is_lost_when_the_service_is_killed(tmp_path, record_property):
-    record_property("acknowledged pairs", kill_under_load(tmp_path, rounds=3))
+def test_no_acknowledged_row_is_lost_when_the_service_is_killed(tmp_path):
+    kill_under_load(tmp_path, rounds=3)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_no_acknowledged_row_is_lost_in_50_kills(tmp_path, record_property):
-    record_property("acknowledged pairs", kill_under_load(tmp_path, rounds=50))
+def test_no_acknowledged_row_is_lost_in_50_kills(tmp_path):
+    kill_under_load(tmp_path, rounds=50)

@@ -194,6 +194,24 @@ defmodule FintechDatabase.FormTest do
         do: assert({sql, limit} == {sql, Form.read(sql).limit})
   end
 
+  test "an INSERT of nothing but rows is known, with the text of its rows" do
+    for {sql, values} <- [
+          {"INSERT INTO t (a, b) VALUES (?, ?);", {1, " (?, ?)"}},
+          {"INSERT INTO t VALUES (?, (1)), (2, 'x, (y)') -- end", {2, " (?, (1)), (2, 'x, (y)')"}},
+          {~S|INSERT INTO "t" ("a") values(?)|, {1, "(?)"}},
+          {"INSERT INTO t (a) VALUES (\"a\")", nil},
+          {"INSERT INTO t (a) VALUES ((SELECT 1))", nil},
+          {"INSERT INTO t (a) VALUES (?) ON CONFLICT (a) DO NOTHING", nil},
+          {"INSERT INTO t (a) VALUES (?) LIMIT 1", nil},
+          {"INSERT INTO t (a) VALUES (?) (?)", nil},
+          {"INSERT INTO t (a) VALUES (?),", nil},
+          {"INSERT INTO t (a) VALUES", nil},
+          {"INSERT INTO t (a) SELECT 1", nil},
+          {"DELETE FROM t", nil}
+        ],
+        do: assert({sql, values} == {sql, Form.read(sql).values})
+  end
+
   test "tokens know where they stand" do
     assert {:ok, tokens} = Tokenizer.tokens("SELECT a.b, 'it''s' -- x\nFROM t WHERE c >= 1.5e3")
 

@@ -16,17 +16,19 @@ defmodule FintechDatabase.Form do
   alias FintechDatabase.Form.Tokenizer
 
   @enforce_keys [:kind, :sql, :placeholders]
-  defstruct [:kind, :sql, :placeholders, limit: :none]
+  defstruct [:kind, :sql, :placeholders, limit: :none, values: nil]
 
   @typedoc """
   What a text was found to be. `limit` says how a `SELECT` limits its rows: not at all, by a number
-  or by a placeholder (counted from 1) that stands in the text, or by something else.
+  or by a placeholder (counted from 1) that stands in the text, or by something else. `values` is
+  set for an `INSERT` of nothing but rows: how many they are, and the text that lists them.
   """
   @type t :: %__MODULE__{
           kind: :read | :write | :schema,
           sql: binary,
           placeholders: non_neg_integer,
-          limit: :none | {:number, non_neg_integer} | {:placeholder, pos_integer} | :expression
+          limit: :none | {:number, non_neg_integer} | {:placeholder, pos_integer} | :expression,
+          values: nil | {rows :: pos_integer, binary}
         }
 
   # Functions that every engine has with one meaning. None reads files, sleeps or reaches out.
@@ -70,14 +72,24 @@ defmodule FintechDatabase.Form do
          {:ok, kind} <- kind(tokens),
          :ok <- check_words(tokens, kind),
          :ok <- check_calls(tokens, kind) do
+      text = rewrite(sql, tokens)
+
       %__MODULE__{
         kind: kind,
-        sql: rewrite(sql, tokens),
+        sql: text,
         placeholders: Enum.count(tokens, &match?({:placeholder, _, _, _}, &1)),
-        limit: limit(tokens)
+        limit: limit(tokens),
+        values: values(tokens, text)
       }
     end
   end
+
+  @doc "The same form, in memory of its own."
+  @spec copy(t) :: t
+  def copy(%__MODULE__{values: {rows, text}} = form),
+    do: %{form | sql: :binary.copy(form.sql), values: {rows, :binary.copy(text)}}
+
+  def copy(form), do: %{form | sql: :binary.copy(form.sql)}
 
   defp check_length(sql) do
     longest = Limits.sql_length_max()
@@ -207,6 +219,37 @@ defmodule FintechDatabase.Form do
 
   defp backticks([_ | rest], text, at, done), do: backticks(rest, text, at, done)
   defp backticks([], text, at, done), do: [done, binary_part(text, at, byte_size(text) - at)]
+
+  # The rows of INSERT INTO .. VALUES (..), (..) with nothing behind them. Names within them might
+  # have been rewritten to another length: then they are not looked for.
+  defp values([{_, _, _, "INSERT"} | _] = tokens, text) do
+    with [{_, _, start, _} | rows] <- Enum.drop_while(tokens, &(elem(&1, 3) != "VALUES")),
+         false <-
+           Enum.any?(rows, fn {group, _, _, word} -> group == :quoted or word == "SELECT" end),
+         count when count > 0 <- count_rows(rows, 0, 0) do
+      {_, last, last_start, _} = List.last(rows)
+      size = last_start + byte_size(last) - start - byte_size("VALUES")
+      {count, binary_part(text, byte_size(text), -size)}
+    else
+      _ -> nil
+    end
+  end
+
+  defp values(_tokens, _text), do: nil
+
+  defp count_rows([{:mark, "(", _, _} | rest], depth, count), do: count_rows(rest, depth + 1, count)
+
+  defp count_rows([{:mark, ")", _, _} | rest], 1, count), do: count_next(rest, count + 1)
+
+  defp count_rows([{:mark, ")", _, _} | rest], depth, count) when depth > 1,
+    do: count_rows(rest, depth - 1, count)
+
+  defp count_rows([_ | rest], depth, count) when depth > 0, do: count_rows(rest, depth, count)
+  defp count_rows(_tokens, _depth, _count), do: 0
+
+  defp count_next([], count), do: count
+  defp count_next([{:mark, ",", _, _} | rest], count), do: count_rows(rest, 0, count)
+  defp count_next(_tokens, _count), do: 0
 
   # How the outermost SELECT limits its rows.
   defp limit(tokens), do: limit(tokens, 0, 0)

@@ -11,12 +11,25 @@ defmodule FintechDatabase.Transaction do
     savepoint around every statement; a statement that ends the transaction itself keeps its error
     and is left out. Nothing is answered before some round commits.
 
+  A command to the driver costs as much as the statement in it, or more. So inserts of one text that
+  stand alone in their sequences are sent together, as one `INSERT` of all their rows. If it fails,
+  it has left nothing behind, and its halves are tried: each insert still succeeds or fails by itself.
+
   What does not live here: who waits (`Lane`) and which process runs this (`Writer`, `Reader`).
   """
 
   alias FintechDatabase.{Form, Limits, Outcome, Sqlite, Statement}
 
   @type answers :: [[Outcome.t()]]
+
+  # Another process holds the database (SQLITE_BUSY, SQLITE_LOCKED): nothing was done.
+  @busy [5, 6]
+
+  # A statement that ends so has changed nothing (SQLITE_ERROR, TOOBIG, CONSTRAINT, MISMATCH).
+  @nothing_done [1, 18, 19, 20]
+
+  # Inserts that are sent together: SQLite's parser is as quick with the rows of one as of many.
+  @together_max 128
 
   @doc "Run sequences that only read."
   @spec read(Sqlite.t(), [Statement.sequence()], Limits.t()) :: answers
@@ -28,14 +41,61 @@ defmodule FintechDatabase.Transaction do
 
   @doc "Run sequences in one transaction and commit; the answers hold once this returns."
   @spec write(Sqlite.t(), [Statement.sequence()], Limits.t()) :: answers
-  def write(connection, sequences, limits),
-    do: attempt(connection, sequences, limits, _guarded = false, _settled = %{})
+  # One statement alone needs no transaction of ours: SQLite makes one and ends it, in one command
+  # instead of three.
+  def write(connection, [[%Statement{form: %Form{kind: :write}} = statement]], limits) do
+    case run(connection, statement, limits) do
+      {:driver, code, message} when code in @busy ->
+        [Outcome.refused([statement], :overloaded, message)]
+
+      {:driver, code, message} ->
+        [[Outcome.explain(code, message)]]
+
+      outcome ->
+        [[outcome]]
+    end
+  end
+
+  def write(connection, sequences, limits) do
+    case one_insert(sequences) do
+      nil -> attempt(connection, sequences, limits, _guarded = false, _settled = %{})
+      insert -> write_one_insert(connection, insert, sequences, limits)
+    end
+  end
+
+  # Inserts of one text and nothing else are one statement, and that is a transaction by itself. If
+  # it fails for a row's sake it has left nothing behind, and they are written like any others.
+  defp write_one_insert(connection, {text, params, count}, sequences, limits) do
+    case Sqlite.run(connection, text, params) do
+      {:error, code, message} when code in @busy ->
+        Enum.map(sequences, &Outcome.refused(&1, :overloaded, message))
+
+      {:error, code, message} when code not in @nothing_done ->
+        Enum.map(sequences, &Outcome.unknown(&1, :internal, "the commit failed: #{message}"))
+
+      {:error, _code, _message} ->
+        attempt(connection, sequences, limits, false, %{})
+
+      _applied ->
+        Enum.map(sequences, fn _ -> [{:count, count}] end)
+    end
+  end
+
+  defp one_insert([[%Statement{form: %Form{values: {_, _}, sql: sql}}], _ | _] = sequences) do
+    inserts = for [%Statement{form: %Form{sql: ^sql}} = one] <- sequences, do: one
+
+    if length(inserts) == length(sequences) and length(inserts) <= most_together(hd(inserts)),
+      do: together(inserts)
+  end
+
+  defp one_insert(_sequences), do: nil
 
   defp attempt(connection, sequences, limits, guarded, settled) do
     case Sqlite.run(connection, "BEGIN IMMEDIATE", []) do
       :ok ->
-        answers = numbered(sequences, &guard(connection, &1, &2, limits, guarded, settled))
-        commit(connection, answers)
+        together = if guarded, do: %{}, else: insert_together(connection, sequences)
+        run = &guard(connection, &1, &2, limits, guarded, settled)
+        commit(connection, numbered(sequences, together, run))
 
       {:error, _code, message} ->
         Enum.map(sequences, &Outcome.refused(&1, :overloaded, "no transaction: #{message}"))
@@ -61,14 +121,69 @@ defmodule FintechDatabase.Transaction do
   end
 
   # A statement's place in the group is its name from one round to the next.
-  defp numbered(sequences, run) do
+  defp numbered(sequences, together, run) do
     for {sequence, row} <- Enum.with_index(sequences) do
-      counter = :counters.new(1, [])
+      case together do
+        %{^row => outcome} ->
+          [outcome]
 
-      steps(sequence, fn statement ->
-        :counters.add(counter, 1, 1)
-        run.({row, :counters.get(counter, 1)}, statement)
-      end)
+        _ ->
+          sequence |> Enum.with_index() |> steps(fn {one, column} -> run.({row, column}, one) end)
+      end
+    end
+  end
+
+  # The outcomes, by the row of their sequence, of those inserts that were applied together.
+  defp insert_together(connection, sequences) do
+    alone =
+      for {[%Statement{form: %Form{values: {_, _}}} = one], row} <- Enum.with_index(sequences),
+          do: {row, one}
+
+    for {_sql, inserts} <- Enum.group_by(alone, fn {_, one} -> one.form.sql end),
+        chunk <- Enum.chunk_every(inserts, inserts |> hd() |> elem(1) |> most_together()),
+        reduce: %{} do
+      outcomes -> insert_together(connection, chunk, outcomes)
+    end
+  end
+
+  # As one INSERT: its text, its parameters, and the rows that each of them has.
+  defp together([%{form: %{sql: sql, values: {count, rows}}} | others] = inserts) do
+    text = IO.iodata_to_binary([sql | Enum.map(others, fn _ -> [", ", rows] end)])
+    {text, Enum.flat_map(inserts, & &1.params), count}
+  end
+
+  defp most_together(%{form: form}) do
+    room = div(Limits.parameters_max(), max(form.placeholders, 1))
+    max(1, min(@together_max, room))
+  end
+
+  defp insert_together(_connection, [_one], outcomes), do: outcomes
+
+  defp insert_together(connection, inserts, outcomes) do
+    {text, params, count} = inserts |> Enum.map(&elem(&1, 1)) |> together()
+
+    case Sqlite.run(connection, text, params) do
+      {:error, code, _message} ->
+        insert_halves(connection, code, inserts, outcomes)
+
+      _applied ->
+        for {row, _} <- inserts, into: outcomes, do: {row, {:count, count}}
+    end
+  end
+
+  defp insert_halves(connection, code, [{_, first} | _] = inserts, outcomes) do
+    cond do
+      Outcome.is_constraint?(code) ->
+        {one_half, other_half} = Enum.split(inserts, div(length(inserts), 2))
+        outcomes = insert_together(connection, one_half, outcomes)
+        insert_together(connection, other_half, outcomes)
+
+      # It cannot be prepared: each will say so for itself.
+      undone?(connection, code, first) ->
+        outcomes
+
+      true ->
+        throw({:transaction_lost, %{}})
     end
   end
 

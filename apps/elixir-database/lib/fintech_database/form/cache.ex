@@ -48,8 +48,9 @@ defmodule FintechDatabase.Form.Cache do
     end
 
     # Copies, so that the table does not keep whole request bodies alive.
-    :ets.insert(__MODULE__, {:binary.copy(sql), %{form | sql: :binary.copy(form.sql)}})
-    form
+    copied = Form.copy(form)
+    :ets.insert(__MODULE__, {:binary.copy(sql), copied})
+    copied
   end
 
   defp remember(failure, _sql), do: failure
