@@ -107,7 +107,8 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check types, SQL as LiteralString among them (basedpyright, strict)."""
     install(session, *PACKAGES, groups=["types", "test"])
-    session.run("basedpyright", *session.posargs)
+    interpreter = Path(session.bin) / "python"  # without it, a .venv beside this file is preferred
+    session.run("basedpyright", f"--pythonpath={interpreter}", *session.posargs)
 
 
 @nox.session
@@ -143,7 +144,7 @@ def subsets(session: nox.Session, subset: str) -> None:
     """Start the server with some of the plugins: it serves theirs and knows nothing of the others."""
     chosen = [f"fintech-{name}" for name in SUBSETS[subset]]
     install(session, *chosen, KERNEL, SERVER, DATABASE, groups=["test"], wheels=True)
-    run_tests(session, "tests/subsets", f"--plugins={','.join(SUBSETS[subset])}")
+    run_tests(session, "tests/subsets", f"--subset={','.join(SUBSETS[subset])}")
 
 
 @nox.session
