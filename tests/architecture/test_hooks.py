@@ -1,0 +1,139 @@
+"""Every hook is documented with its exact signature, shown in an example that runs, and used."""
+
+import inspect
+import re
+import sys
+from dataclasses import fields
+from types import ModuleType
+from typing import get_args
+
+import pytest
+from fintech_kernel import hooks
+from fintech_kernel.context import AppContext
+from fintech_kernel.hooks import FintechHooks
+from fintech_kernel.host import PluginHost
+from fintech_kernel.testing.apps import running_app
+from fintech_kernel.web.openapi import openapi_faults
+from typer.testing import CliRunner
+
+SPECIFIED = {
+    name: function for name, function in vars(FintechHooks).items() if name.startswith("fintech_")
+}
+
+
+@pytest.fixture(scope="module")
+def page(repository) -> str:
+    return (repository / "docs" / "hooks.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def sections(page) -> dict[str, str]:
+    """The text of each hook's section by its heading."""
+    parts = re.split(r"^## (\w+)$", page, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+@pytest.fixture(scope="module")
+def notes(page):
+    """The examples of the page as the one module that they are."""
+    module = ModuleType("notes_of_the_documentation")
+    sys.modules[module.__name__] = module  # dataclasses look their module up
+    source = "\n\n".join(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    exec(compile(source, "docs/hooks.md", "exec"), module.__dict__)  # noqa: S102 - our own documentation
+    yield module
+    del sys.modules[module.__name__]
+
+
+def test_every_hook_has_a_section_and_every_section_a_hook(sections):
+    assert set(sections) == set(SPECIFIED)
+
+
+def test_sections_stand_in_the_order_in_which_hooks_are_called(sections):
+    before_services = {"fintech_processors", "fintech_payout_rails"}
+    names = [name for name in SPECIFIED if name not in before_services]
+    assert [name for name in sections if name not in before_services] == names
+    assert list(sections).index("fintech_payout_rails") < list(sections).index("fintech_services")
+
+
+@pytest.mark.parametrize("hook", SPECIFIED)
+def test_a_hook_is_documented_with_its_exact_signature(sections, hook):
+    (documented,) = re.findall(r"^```\n(.*)\n```$", sections[hook], re.MULTILINE)
+    assert documented == hook + signature_of(hook)
+
+
+def signature_of(hook: str) -> str:
+    names = {**vars(hooks), "AppContext": AppContext}
+    signature = inspect.signature(SPECIFIED[hook], eval_str=True, globals=names)
+    shown = ", ".join(
+        f"{parameter.name}: {parameter.annotation.__name__}"
+        for parameter in signature.parameters.values()
+        if parameter.name != "self"
+    )
+    return f"({shown}) -> Sequence[{declaration_of(hook).__name__}]"
+
+
+def declaration_of(hook: str) -> type:
+    annotation = inspect.signature(SPECIFIED[hook]).return_annotation
+    (item,) = get_args(annotation)
+    return item
+
+
+@pytest.mark.parametrize("hook", SPECIFIED)
+def test_a_section_says_when_the_hook_is_called_what_it_yields_and_shows_it(sections, hook):
+    section = sections[hook]
+    assert "**Called** " in section
+    assert "**Yields** " in section
+    assert f"def {hook}(" in section
+    declaration = declaration_of(hook)
+    prose = section.partition("**Yields** ")[2].partition("```")[0]
+    undocumented = [field.name for field in fields(declaration) if field.name not in words(prose)]
+    assert f"`{declaration.__name__}`" in prose
+    assert undocumented == []
+
+
+def words(prose: str) -> set[str]:
+    return set(re.findall(r"\w+", prose))
+
+
+def test_the_example_implements_every_hook(notes):
+    host = PluginHost.of([notes])
+    (plugin,) = host.plugins
+    assert set(plugin.hooks) == set(SPECIFIED)
+
+
+@pytest.mark.anyio
+async def test_the_example_runs(notes, database_url):
+    async with running_app(database_url=database_url, plugins=[notes]) as app:
+        merchant = app.headers(merchant_id="mch_01k9qq3v5kf7wsc0d3jz8y2m4t")
+        body = {"text": "Closed on Mondays"}
+        written = await app.post("/v1/notes", body, key="a", headers=merchant)
+        repeated = await app.post("/v1/notes", body, key="a", headers=merchant)
+        refused = await app.post("/v1/notes", {"text": "x" * 141}, key="b", headers=merchant)
+        await app.deliver_events()
+        counted = await app.context.services.get(notes.Notes).count()
+        ready = await app.client.get("/health/ready")
+        document = app.app.openapi()
+    assert written.status_code == 201
+    assert written.json()["text"] == "Closed on Mondays"
+    assert repeated.json() == written.json()
+    assert refused.status_code == 422
+    assert refused.json()["code"] == "note_too_long"
+    assert counted == 1
+    assert "note.written" in notes.audited
+    assert ready.status_code == 200
+    assert openapi_faults(document) == []
+
+
+def test_the_command_of_the_example_runs(notes):
+    (group,) = PluginHost.of([notes]).commands()
+    assert "What is written stays." in CliRunner().invoke(group.app, []).output
+
+
+def test_every_hook_is_used_by_a_plugin_or_a_test(repository, notes):
+    places = [
+        *repository.glob("packages/*/src/**/plugin.py"),
+        *repository.glob("packages/*/tests/**/*.py"),
+    ]
+    text = "\n".join(place.read_text() for place in places)
+    used = {name for name in SPECIFIED if f"def {name}(" in text or hasattr(notes, name)}
+    assert used == set(SPECIFIED)
