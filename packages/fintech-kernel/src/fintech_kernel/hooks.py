@@ -102,7 +102,8 @@ class OperationHandler:
     """How operations of one kind run and are shown.
 
     ``run`` is domain: it decides, acts and ends with ``execution.conclude(...)`` or
-    ``execution.finish(...)``. ``opening`` names the statements that it needs first; they travel with
+    ``execution.finish(...)``. A ``Refusal`` that it raises before it decided anything is recorded and
+    is the outcome. ``opening`` names the statements that it needs first; they travel with
     the claim in one trip. ``present`` is a pure function of the API layer: a stored result to status
     and body, the same for the first answer, replays and recovery. ``name`` is the kind.
     """

@@ -200,3 +200,27 @@ async def test_clocks_minutes_apart_are_harmless(world: Any, purse: str) -> None
     final = await world.spend(purse, 80, key=key)
     assert all(isinstance(one, OperationRunning) or one.result == final.result for one in answers)
     assert await world.spent_rows(purse) == [80]
+
+
+async def test_a_full_stream_takes_no_new_operation_and_those_that_began_still_end(
+    world: Any, database: HttpDatabase, purse: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asleep, awake = asyncio.Event(), asyncio.Event()
+
+    async def sleep() -> None:
+        asleep.set()
+        await awake.wait()
+
+    slow = world.beside(database)
+    slow.before_outside = sleep
+    running = asyncio.create_task(slow.spend(purse, 10))
+    await asleep.wait()
+    monkeypatch.setattr("fintech_kernel.domain.journal.STREAM_ENTRIES_MAX", 1)
+    key = uuid.uuid4().hex
+    refused = await world.spend(purse, 10, key=key)
+    awake.set()
+
+    assert (await running).state is OperationState.SUCCEEDED
+    assert (refused.state, refused.result["code"]) == (OperationState.REFUSED, "too_many_changes")
+    assert (await world.spend(purse, 10, key=key)).result == refused.result
+    assert await world.spent_rows(purse) == [10]

@@ -30,6 +30,7 @@ from fintech_kernel.hooks import (
     SettingsSpec,
     hookimpl,
 )
+from fintech_kernel.settings import Environment
 
 from fintech_payments.api import routes, schemas
 from fintech_payments.domain import errors, service
@@ -37,6 +38,7 @@ from fintech_payments.domain.projection import PaymentProjection
 from fintech_payments.domain.resolver import Resolver
 from fintech_payments.domain.service import Payments
 from fintech_payments.domain.workflows import PaymentWorkflows
+from fintech_payments.infrastructure.processors.sandbox import NAME as SANDBOX
 from fintech_payments.infrastructure.processors.sandbox import SandboxProcessor
 from fintech_payments.infrastructure.tables import MIGRATIONS
 from fintech_payments.settings import PaymentsSettings
@@ -230,6 +232,12 @@ def _payments(context: AppContext) -> Payments:
         installed = ", ".join(sorted(context.processors))
         faults.append(
             f"PAYMENTS_PROCESSOR names {settings.processor!r}; installed are: {installed}"
+        )
+    is_production = context.settings.app_env is Environment.PRODUCTION
+    if is_production and settings.processor == SANDBOX:
+        faults.append(
+            "PAYMENTS_PROCESSOR is the sandbox, which moves no money: in production install the"
+            " package of a processor and name it"
         )
     if faults:
         raise StartupFault(faults)

@@ -29,6 +29,7 @@ from fintech_kernel.hooks import (
     SettingsSpec,
     hookimpl,
 )
+from fintech_kernel.settings import Environment
 
 from fintech_settlements.api import routes
 from fintech_settlements.api.schemas import present_created, present_settlement
@@ -196,11 +197,19 @@ def _build_settlements(context: AppContext) -> Settlements:
         StartupFault: the configured rail is not installed.
     """
     settings = context.settings_of(SettlementsSettings)
+    faults: list[str] = []
     if settings.rail not in context.payout_rails:
         known = ", ".join(sorted(context.payout_rails))
-        raise StartupFault(
-            [f"SETTLEMENTS_RAIL: no rail {settings.rail!r} is installed; installed are {known}"]
+        faults.append(
+            f"SETTLEMENTS_RAIL: no rail {settings.rail!r} is installed; installed are {known}"
         )
+    if context.settings.app_env is Environment.PRODUCTION and settings.rail == SANDBOX:
+        faults.append(
+            "SETTLEMENTS_RAIL is the sandbox, which pays nobody: in production install the package"
+            " of a rail and name it"
+        )
+    if faults:
+        raise StartupFault(faults)
     return Settlements(
         operations=context.operations,
         journal=context.journal,

@@ -64,6 +64,13 @@ class RaceLost(TryAgainLater):
     title = "Too many requests work on this object. The operation will still be finished."
 
 
+class TooManyChanges(Refusal):
+    """The object's stream is full: no new operation begins on it."""
+
+    code = "too_many_changes"
+    title = "Too many operations were made on this object."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationRecord:
     """An operation's row."""
@@ -232,6 +239,7 @@ class Execution:
 
         Raises:
             RaceLost: the position was lost ``RACES_MAX`` times.
+            TooManyChanges: the stream is full; let it escape, and it is recorded.
             OutcomeUnknown: the database did not answer in time.
         """
         appended, results = await self._append(stream, self.key(step), decide, writes)
@@ -253,7 +261,7 @@ class Execution:
 
         Raises:
             Superseded: another executor holds the operation now.
-            RaceLost, OutcomeUnknown: as ``append``.
+            RaceLost, TooManyChanges, OutcomeUnknown: as ``append``.
         """
         appended, results = await self._append(
             stream,
@@ -293,6 +301,8 @@ class Execution:
             standing = stream.step(step_key)
             if standing:
                 return Appended(entries=standing, stream=stream), ()
+            if stream.is_full and not stream.has_operation(step_key.partition(":")[0]):
+                raise TooManyChanges(entries=len(stream.entries))
             entries = stream.next_entries(
                 self._drafts(decide, stream),
                 step_key=step_key,

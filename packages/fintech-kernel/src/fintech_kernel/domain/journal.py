@@ -13,14 +13,17 @@ from typing import Any, Final
 from fintech_dbclient import Database, Row, Statement, Value
 
 from fintech_kernel.canonical import Json, canonical_json, sha256_hex
-from fintech_kernel.errors import InvariantBroken
+from fintech_kernel.errors import InvariantBroken, NotFound
 from fintech_kernel.infrastructure import queries
 
 GENESIS_HASH: Final = "0" * 64
 """What the first entry of a stream names as its predecessor's hash."""
 
 STREAM_ENTRIES_MAX: Final = 1_000
-"""Longest stream: a stream is read whole before each append, so its length is a limit, not a habit."""
+"""Entries from which on a stream takes no new operation: it is read whole before each append.
+
+Operations that have begun still end: what they append behind this is bounded by their number.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +153,15 @@ class Stream:
             or (entry.step_key.startswith(more) and entry.step_key[len(more) :].isdigit())
         )
 
+    @property
+    def is_full(self) -> bool:
+        """Whether no new operation may begin on it."""
+        return len(self.entries) >= STREAM_ENTRIES_MAX
+
+    def has_operation(self, operation_id: str) -> bool:
+        """Whether an operation wrote to it."""
+        return any(entry.operation_id == operation_id for entry in self.entries)
+
     def followed_by(self, entries: Sequence[Entry]) -> "Stream":
         """Return the stream with entries behind its head."""
         return Stream(self.stream_id, (*self.entries, *entries))
@@ -181,12 +193,10 @@ class Stream:
         """Give drafts their places behind the head, chained.
 
         Raises:
-            InvariantBroken: no drafts, or the stream would exceed ``STREAM_ENTRIES_MAX``.
+            InvariantBroken: no drafts.
         """
         if not drafts:
             raise InvariantBroken(f"step {step_key} decided nothing")
-        if len(self.entries) + len(drafts) > STREAM_ENTRIES_MAX:
-            raise InvariantBroken(f"stream {self.stream_id} exceeds {STREAM_ENTRIES_MAX} entries")
         previous = self.entries[-1].hash if self.entries else GENESIS_HASH
         placed: list[Entry] = []
         for index, draft in enumerate(drafts):
@@ -229,6 +239,17 @@ class Journal:
         """Return an object's stream; empty where there is none."""
         result = await self._database.execute(stream_statement(merchant_id, object_id))
         return Stream.from_rows(stream_id_of(merchant_id, object_id), result.rows)
+
+    async def existing(self, merchant_id: str, object_id: str) -> Stream:
+        """Return an object's stream.
+
+        Raises:
+            NotFound: there is no such object of this merchant.
+        """
+        stream = await self.stream(merchant_id, object_id)
+        if not stream.exists:
+            raise NotFound
+        return stream
 
 
 def _text(row: Row, column: str) -> str:

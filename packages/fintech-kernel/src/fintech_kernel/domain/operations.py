@@ -32,6 +32,7 @@ from fintech_kernel.errors import (
     InvariantBroken,
     OperationRunning,
     OutcomeUnknown,
+    Refusal,
     StartupFault,
 )
 from fintech_kernel.hooks import OperationHandler
@@ -318,7 +319,10 @@ class Operations:
                     database=self._database,
                     clock=self._clock,
                 )
-                finished = await handler.run(execution)
+                try:
+                    finished = await handler.run(execution)
+                except Refusal as refusal:
+                    finished = await execution.conclude_refused(refusal)
         except Superseded:
             return await self._wait_for_other(operation_id)
         except RaceLost:

@@ -1,5 +1,6 @@
 """Answers: what a presenter made of a stored result, as HTTP."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from starlette.requests import Request
@@ -35,9 +36,13 @@ def presented_response(presented: Presented, *, replayed: bool = False) -> Respo
     headers = {REPLAYED_HEADER: "true"} if replayed else {}
     if presented.status >= _FIRST_ERROR_STATUS:
         return problem_response(presented.status, presented.body, headers=headers)
+    return json_response(presented.body, status=presented.status, headers=headers)
+
+
+def json_response(
+    body: object, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return a body as JSON, serialized once."""
     return Response(
-        json_bytes(presented.body),
-        status_code=presented.status,
-        media_type="application/json",
-        headers=headers,
+        json_bytes(body), status_code=status, media_type="application/json", headers=headers
     )

@@ -31,7 +31,7 @@ from fintech_kernel.hooks import (
     SettingsSpec,
 )
 from fintech_kernel.host import PluginHost
-from fintech_kernel.identifiers import Identifiers, RandomIdentifiers
+from fintech_kernel.identifiers import OBJECT_ID, Identifiers, RandomIdentifiers
 from fintech_kernel.infrastructure.tables import MIGRATIONS
 from fintech_kernel.observability.context import current_request_id
 from fintech_kernel.security.secrets import KeyRing
@@ -140,11 +140,10 @@ def build_context(
         tokens=TokenVerifier(kernel, clock),
         token_issuer=_token_issuer(kernel, clock, identifiers),
     )
-    context = replace(
-        context,
-        processors={spec.name: spec.processor for spec in host.processors(context)},
-        payout_rails={spec.name: spec.rail for spec in host.payout_rails(context)},
-    )
+    processors = {spec.name: spec.processor for spec in host.processors(context)}
+    payout_rails = {spec.name: spec.rail for spec in host.payout_rails(context)}
+    _check_names([*processors, *payout_rails])
+    context = replace(context, processors=processors, payout_rails=payout_rails)
     for provider in host.service_providers():
         context.services.add(provider.provides, provider.build(context))
     handlers: Sequence[OperationHandler] = host.operations(context)
@@ -197,6 +196,21 @@ async def apply_migrations(database: Database, sets: Sequence[MigrationSet]) -> 
     for one in sets:
         report = await migrate(database, one.name, one.migrations)
         logger.info("migrations checked", distribution=one.name, count=len(report.applied))
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """Processors and rails are part of ledger accounts and keys.
+
+    Raises:
+        StartupFault: a name with other characters than ids have.
+    """
+    faults = [
+        f"processor or rail {name!r} must be named with {OBJECT_ID.pattern}"
+        for name in names
+        if not OBJECT_ID.fullmatch(name)
+    ]
+    if faults:
+        raise StartupFault(faults)
 
 
 def _jobs(host: PluginHost, context: AppContext) -> list[Job]:

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from fintech_kernel.hooks import HealthCheck
-from fintech_kernel.web.problems import fixed_problem, json_bytes, problem_response
+from fintech_kernel.web.answers import json_response
+from fintech_kernel.web.problems import fixed_problem, problem_response
 from fintech_kernel.web.strict_json import StrictJsonRoute
 
 PATH_PREFIX: Final = "/health"
@@ -50,7 +51,7 @@ def health_router(checks: Sequence[HealthCheck]) -> APIRouter:
     @router.get("/live", summary="Is the process running", response_model=Liveness)
     async def health_live() -> Response:
         """Answer without any I/O."""
-        return _json({"status": "ok"})
+        return json_response({"status": "ok"})
 
     @router.get("/ready", summary="Can the process serve", response_model=Readiness)
     async def health_ready() -> Response:
@@ -61,7 +62,7 @@ def health_router(checks: Sequence[HealthCheck]) -> APIRouter:
             body["facts"] = {"failing": [check.name for check in failing]}
             return problem_response(503, body, headers={"Retry-After": "1"})
         status = "degraded" if failing else "ok"
-        return _json({"status": status, "failing": [check.name for check in failing]})
+        return json_response({"status": status, "failing": [check.name for check in failing]})
 
     return router
 
@@ -80,7 +81,3 @@ async def _passes(check: HealthCheck) -> bool:
         logger.opt(exception=error).warning("health check failed", check=check.name)
         return False
     return True
-
-
-def _json(body: object) -> Response:
-    return Response(json_bytes(body), media_type="application/json")

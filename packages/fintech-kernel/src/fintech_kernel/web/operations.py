@@ -12,9 +12,9 @@ from fintech_kernel.domain.execution import OperationRecord, OperationState
 from fintech_kernel.domain.permissions import MERCHANT_ROLES, PLATFORM_ROLES
 from fintech_kernel.errors import NotFound
 from fintech_kernel.hooks import Permission
+from fintech_kernel.web.answers import json_response
 from fintech_kernel.web.authentication import requires
 from fintech_kernel.web.context import context_of
-from fintech_kernel.web.problems import json_bytes
 from fintech_kernel.web.strict_json import StrictJsonRoute
 
 READ: Final = "operations:read"
@@ -84,7 +84,7 @@ def operations_router() -> APIRouter:
         record = await context_of(request).operations.find(operation_id)
         if record is None or not actor.may_see(record.merchant_id):
             raise NotFound
-        return Response(json_bytes(_body(record)), media_type="application/json")
+        return json_response(_body(record))
 
     return router
 

@@ -20,7 +20,7 @@ from pydantic import (
     StringConstraints,
 )
 
-from fintech_kernel.identifiers import OBJECT_ID
+from fintech_kernel.identifiers import MERCHANT_ID, OBJECT_ID
 from fintech_kernel.money import AMOUNT_MAX, CURRENCY_CODES, Money
 from fintech_kernel.web.validation import Rule
 
@@ -120,6 +120,15 @@ Reference = Annotated[
     Field(description="the client's own name, unique per merchant", examples=["order-1017"]),
 ]
 """The client's own name of an object."""
+
+MerchantIdField = Annotated[
+    str | None,
+    Field(
+        pattern=f"^{MERCHANT_ID.pattern}$",
+        description="required of platform staff; a merchant's principals have only their own",
+    ),
+]
+"""The merchant that a request is about, in a body."""
 
 ObjectIdPath = Annotated[
     str,

@@ -5,9 +5,9 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Path, Query
 from fintech_kernel.clock import milliseconds_of
 from fintech_kernel.domain.actors import Actor
+from fintech_kernel.web.answers import json_response
 from fintech_kernel.web.authentication import requires
 from fintech_kernel.web.pagination import Page, page, page_body
-from fintech_kernel.web.problems import json_bytes
 from fintech_kernel.web.strict_json import StrictJsonRoute
 from pydantic import AwareDatetime
 from starlette.responses import Response
@@ -83,14 +83,16 @@ def build_router(books: Books) -> APIRouter:
         )
         is_full = len(found) == page.limit
         cursor = page.next_cursor((found[-1].account.name,)) if is_full else None
-        return _json(page_body([account_view(one) for one in found], cursor))
+        return json_response(page_body([account_view(one) for one in found], cursor))
 
     @router.get("/accounts/{account}", summary="Get an account", response_model=AccountShown)
     async def get_account(
         account: AccountName, actor: Annotated[Actor, Depends(requires(READ))]
     ) -> Response:
         """Return an account's balance: pending, available, and in settlement."""
-        return _json(account_view(await books.account(account, merchant_id=_scope(actor, None))))
+        return json_response(
+            account_view(await books.account(account, merchant_id=_scope(actor, None)))
+        )
 
     @router.get("/transfers", summary="List transfers", response_model=TransfersShown)
     async def list_transfers(
@@ -110,7 +112,7 @@ def build_router(books: Books) -> APIRouter:
         cursor = (
             page.next_cursor((found[-1].recorded_at, found[-1].transfer_id)) if is_full else None
         )
-        return _json(page_body([transfer_view(one) for one in found], cursor))
+        return json_response(page_body([transfer_view(one) for one in found], cursor))
 
     @router.get(
         "/trial-balance",
@@ -120,7 +122,7 @@ def build_router(books: Books) -> APIRouter:
     )
     async def get_trial_balance() -> Response:
         """Return debits and credits of every group of accounts, by currency, of one moment."""
-        return _json({"data": [trial_view(trial) for trial in await books.trial_balance()]})
+        return json_response({"data": [trial_view(trial) for trial in await books.trial_balance()]})
 
     return router
 
@@ -154,7 +156,3 @@ def _scope(actor: Actor, merchant_id: str | None) -> str | None:
         NotFound: a merchant's principal names another merchant.
     """
     return None if actor.is_platform and merchant_id is None else actor.merchant_for(merchant_id)
-
-
-def _json(body: object) -> Response:
-    return Response(json_bytes(body), media_type="application/json")

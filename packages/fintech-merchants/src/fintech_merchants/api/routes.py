@@ -6,11 +6,10 @@ from fastapi import APIRouter, Depends, Request
 from fintech_kernel.contracts.merchants import MerchantStatus
 from fintech_kernel.domain.actors import Actor
 from fintech_kernel.domain.operations import IdempotentCall
-from fintech_kernel.web.answers import answer_response
+from fintech_kernel.web.answers import answer_response, json_response
 from fintech_kernel.web.authentication import requires
 from fintech_kernel.web.idempotency import idempotency
 from fintech_kernel.web.pagination import Page, page, page_body
-from fintech_kernel.web.problems import json_bytes
 from fintech_kernel.web.schemas import ObjectIdPath
 from fintech_kernel.web.strict_json import StrictJsonRoute
 from starlette.responses import Response
@@ -69,14 +68,14 @@ def build_router(merchants: Merchants) -> APIRouter:
         found = await merchants.page(actor=actor, status=status, before=before, limit=page.limit)
         is_full = len(found) == page.limit
         cursor = page.next_cursor((found[-1]["merchant_id"],)) if is_full else None
-        return _json(page_body(found, cursor))
+        return json_response(page_body(found, cursor))
 
     @router.get("/{merchant_id}", summary="Get a merchant", response_model=MerchantShown)
     async def get_merchant(
         merchant_id: ObjectIdPath, actor: Annotated[Actor, Depends(requires(READ))]
     ) -> Response:
         """Return a merchant as its journal tells it."""
-        return _json(merchant_view(await merchants.get(merchant_id, actor=actor)))
+        return json_response(merchant_view(await merchants.get(merchant_id, actor=actor)))
 
     @router.post(
         "/{merchant_id}/activate", summary="Activate a merchant", response_model=MerchantShown
@@ -146,10 +145,6 @@ def build_router(merchants: Merchants) -> APIRouter:
         merchant_id: ObjectIdPath, actor: Annotated[Actor, Depends(requires(READ_PRICING))]
     ) -> Response:
         """Return the pricing that new payments get."""
-        return _json(pricing_view(await merchants.get(merchant_id, actor=actor)))
+        return json_response(pricing_view(await merchants.get(merchant_id, actor=actor)))
 
     return router
-
-
-def _json(body: object) -> Response:
-    return Response(json_bytes(body), media_type="application/json")

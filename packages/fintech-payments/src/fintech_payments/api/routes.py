@@ -8,14 +8,12 @@ from fintech_kernel.domain.actors import Actor
 from fintech_kernel.domain.operations import IdempotentCall
 from fintech_kernel.errors import NotFound
 from fintech_kernel.money import Money
-from fintech_kernel.web.answers import answer_response
+from fintech_kernel.web.answers import answer_response, json_response
 from fintech_kernel.web.authentication import requires
 from fintech_kernel.web.idempotency import idempotency
 from fintech_kernel.web.pagination import Page, page, page_body
-from fintech_kernel.web.problems import json_bytes
-from fintech_kernel.web.schemas import id_path
+from fintech_kernel.web.schemas import Timestamp, id_path
 from fintech_kernel.web.strict_json import StrictJsonRoute
-from pydantic import AwareDatetime
 from starlette.responses import Response
 
 from fintech_payments.api.schemas import (
@@ -43,10 +41,7 @@ PaymentId = Annotated[str, id_path("pay")]
 RefundId = Annotated[str, id_path("ref")]
 CurrencyQuery = Annotated[str | None, Query(pattern="^[A-Z]{3}$", examples=["KES"])]
 ReferenceQuery = Annotated[str | None, Query(max_length=64, examples=["order-1017"])]
-CreatedQuery = Annotated[
-    AwareDatetime | None,
-    Query(description="RFC 3339, with offset", examples=["2026-01-31T12:00:00Z"]),
-]
+CreatedQuery = Annotated[Timestamp | None, Query()]
 Call = Annotated[IdempotentCall, Depends(idempotency)]
 
 
@@ -96,7 +91,7 @@ def build_router(payments: Payments) -> APIRouter:
         )
         is_full = len(found) == page.limit
         cursor = page.next_cursor((found[-1]["payment_id"],)) if is_full else None
-        return _json(page_body(found, cursor))
+        return json_response(page_body(found, cursor))
 
     @router.get("/{payment_id}", summary="Get a payment", response_model=PaymentShown)
     async def get_payment(
@@ -104,7 +99,7 @@ def build_router(payments: Payments) -> APIRouter:
     ) -> Response:
         """Return a payment as its journal tells it."""
         merchant_id = await payments.merchant_of(actor, payment_id)
-        return _json(payment_view(await payments.get(merchant_id, payment_id)))
+        return json_response(payment_view(await payments.get(merchant_id, payment_id)))
 
     @router.post("/{payment_id}/capture", summary="Capture", response_model=PaymentShown)
     async def capture_payment(
@@ -172,7 +167,7 @@ def build_router(payments: Payments) -> APIRouter:
         """Return all refunds of a payment, oldest first."""
         merchant_id = await payments.merchant_of(actor, payment_id)
         payment = await payments.get(merchant_id, payment_id)
-        return _json({"data": [refund_view(payment, one) for one in payment.refunds]})
+        return json_response({"data": [refund_view(payment, one) for one in payment.refunds]})
 
     @router.get(
         "/{payment_id}/refunds/{refund_id}", summary="Get a refund", response_model=RefundShown
@@ -188,7 +183,7 @@ def build_router(payments: Payments) -> APIRouter:
         refund = payment.refund(refund_id)
         if refund is None:
             raise NotFound
-        return _json(refund_view(payment, refund))
+        return json_response(refund_view(payment, refund))
 
     return router
 
@@ -208,7 +203,3 @@ async def payment_filter(
         created_from=milliseconds_of(created_from) if created_from else None,
         created_until=milliseconds_of(created_until) if created_until else None,
     )
-
-
-def _json(body: object) -> Response:
-    return Response(json_bytes(body), media_type="application/json")

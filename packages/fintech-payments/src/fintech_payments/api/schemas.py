@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from fintech_kernel.hooks import Presented
 from fintech_kernel.web.schemas import (
     CurrencyCode,
+    MerchantIdField,
     Metadata,
     MinorUnits,
     MoneyBody,
@@ -19,15 +20,6 @@ from fintech_payments.domain.model import PaymentStatus, RefundStatus
 
 TOKEN_CHARACTERS_MAX: Final = 128
 REASON_CHARACTERS_MAX: Final = 200
-
-MerchantIdField = Annotated[
-    str | None,
-    Field(
-        default=None,
-        pattern="^[a-z0-9_]{1,64}$",
-        description="required of platform staff; a merchant's principals have only their own",
-    ),
-]
 
 _PAYMENT_EXAMPLE: Final[dict[str, Any]] = {
     "payment_id": "pay_01k9qq3v5kf7wsc0d3jz8y2m4t",

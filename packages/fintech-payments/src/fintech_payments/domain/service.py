@@ -121,7 +121,7 @@ class Payments:
         Raises:
             NotFound: there is no such payment of this merchant.
         """
-        await self.get(merchant_id, payment_id)
+        await self._journal.existing(merchant_id, payment_id)
         command = CapturePayment(
             payment_id=payment_id,
             merchant_id=merchant_id,
@@ -138,7 +138,7 @@ class Payments:
         Raises:
             NotFound: there is no such payment of this merchant.
         """
-        await self.get(merchant_id, payment_id)
+        await self._journal.existing(merchant_id, payment_id)
         command = CancelPayment(
             payment_id=payment_id,
             merchant_id=merchant_id,
@@ -161,7 +161,7 @@ class Payments:
         Raises:
             NotFound: there is no such payment of this merchant.
         """
-        await self.get(merchant_id, payment_id)
+        await self._journal.existing(merchant_id, payment_id)
         command = RefundPayment(
             payment_id=payment_id,
             merchant_id=merchant_id,
@@ -180,10 +180,7 @@ class Payments:
         Raises:
             NotFound: there is none of this merchant.
         """
-        stream = await self._journal.stream(merchant_id, payment_id)
-        if not stream.exists:
-            raise NotFound
-        return fold_payment(stream)
+        return fold_payment(await self._journal.existing(merchant_id, payment_id))
 
     async def merchant_of(self, actor: Actor, payment_id: str) -> str:
         """Return whose payment this is to the actor: its own, or for platform staff the owner's.

@@ -17,7 +17,6 @@ from fintech_kernel.contracts.writes import Write
 from fintech_kernel.domain.codec import from_json
 from fintech_kernel.domain.execution import Appended, Completion, Execution, Finished, refused
 from fintech_kernel.domain.journal import Stream, stream_id_of, stream_statement
-from fintech_kernel.errors import Refusal
 
 from fintech_payments.domain import decisions, events, postings
 from fintech_payments.domain.commands import CapturePayment, CreatePayment, RefundPayment
@@ -85,11 +84,8 @@ class PaymentWorkflows:
     async def run_create(self, execution: Execution) -> Finished:
         """Authorize (and capture) a new payment."""
         command = from_json(CreatePayment, execution.command)
-        try:
-            decisions.check_creation(command)
-            await self._check_reference(execution, command)
-        except Refusal as refusal:
-            return await execution.conclude_refused(refusal)
+        decisions.check_creation(command)
+        await self._check_reference(execution, command)
         stream = Stream(stream_id_of(command.merchant_id, command.payment_id))
         if execution.resumed:
             stream = await execution.read_stream(command.merchant_id, command.payment_id)

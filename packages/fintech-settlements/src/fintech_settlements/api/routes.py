@@ -8,11 +8,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from fintech_kernel.clock import milliseconds_of
 from fintech_kernel.domain.actors import Actor
 from fintech_kernel.domain.operations import IdempotentCall
-from fintech_kernel.web.answers import answer_response
+from fintech_kernel.web.answers import answer_response, json_response
 from fintech_kernel.web.authentication import requires
 from fintech_kernel.web.idempotency import idempotency
 from fintech_kernel.web.pagination import Page, page, page_body
-from fintech_kernel.web.problems import json_bytes
 from fintech_kernel.web.schemas import CurrencyCode, Timestamp
 from fintech_kernel.web.strict_json import StrictJsonRoute
 from starlette.responses import Response, StreamingResponse
@@ -112,14 +111,14 @@ def build_router(settlements: Settlements) -> APIRouter:
         )
         shown = found[: wanted.limit]
         more = _more(wanted, len(found), shown[-1].settlement_id if shown else "")
-        return _json(page_body([settlement_json(one) for one in shown], more))
+        return json_response(page_body([settlement_json(one) for one in shown], more))
 
     @router.get("/{settlement_id}", response_model=SettlementBody, summary="Get a settlement")
     async def get_settlement(
         actor: Annotated[Actor, Depends(requires(READ))], settlement_id: SettlementId
     ) -> Response:
         """Return a settlement as its journal makes it: what was acknowledged is seen at once."""
-        return _json(settlement_json(await settlements.find(actor, settlement_id)))
+        return json_response(settlement_json(await settlements.find(actor, settlement_id)))
 
     @router.get(
         "/{settlement_id}/lines",
@@ -137,7 +136,7 @@ def build_router(settlements: Settlements) -> APIRouter:
         found = await settlements.lines(settlement, after=after, limit=wanted.limit + 1)
         shown = found[: wanted.limit]
         more = _more(wanted, len(found), shown[-1].transfer_id if shown else "")
-        return _json(page_body([line_json(line) for line in shown], more))
+        return json_response(page_body([line_json(line) for line in shown], more))
 
     @router.get(
         "/{settlement_id}/statement",
@@ -252,10 +251,6 @@ async def settlement_filter(
         created_from=None if created_from is None else milliseconds_of(created_from),
         created_until=None if created_until is None else milliseconds_of(created_until),
     )
-
-
-def _json(value: object) -> Response:
-    return Response(json_bytes(value), media_type=_JSON)
 
 
 def _is_csv_wanted(request: Request, asked: StatementFormat | None) -> bool:

@@ -124,7 +124,7 @@ class Settlements:
         Raises:
             NotFound: there is no such settlement of this merchant.
         """
-        await self.get(merchant_id, settlement_id)
+        await self._journal.existing(merchant_id, settlement_id)
         command = ApproveSettlement(
             settlement_id=settlement_id, merchant_id=merchant_id, approved_by=actor.subject
         )
@@ -139,7 +139,7 @@ class Settlements:
             NotFound: there is no such settlement of this merchant.
             OutcomeUnknown: the rail has not answered yet; recovery asks it again.
         """
-        await self.get(merchant_id, settlement_id)
+        await self._journal.existing(merchant_id, settlement_id)
         command = PaySettlement(
             settlement_id=settlement_id,
             merchant_id=merchant_id,
@@ -158,7 +158,7 @@ class Settlements:
         Raises:
             NotFound: there is no such settlement of this merchant.
         """
-        await self.get(merchant_id, settlement_id)
+        await self._journal.existing(merchant_id, settlement_id)
         command = CancelSettlement(
             settlement_id=settlement_id, merchant_id=merchant_id, canceled_by=actor.subject
         )
@@ -172,10 +172,7 @@ class Settlements:
         Raises:
             NotFound: there is none of this merchant.
         """
-        stream = await self._journal.stream(merchant_id, settlement_id)
-        if not stream.exists:
-            raise NotFound
-        return fold_settlement(stream)
+        return fold_settlement(await self._journal.existing(merchant_id, settlement_id))
 
     async def find(self, actor: Actor, settlement_id: str) -> Settlement:
         """Return a settlement that the actor may see.
