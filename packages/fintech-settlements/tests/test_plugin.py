@@ -52,6 +52,7 @@ async def test_production_refuses_the_sandbox_rail_since_it_pays_nobody(run_app)
             pass
 
 
+@pytest.mark.anyio
 async def test_a_rail_that_is_not_installed_stops_the_start(run_app):
     with pytest.raises(StartupFault, match="SETTLEMENTS_RAIL"):
         async with run_app("http://127.0.0.1:1", settlements_rail="pigeon"):
