@@ -267,7 +267,7 @@ def test_logs_carry_no_parameters(service):
 
 def kill_under_load(folder, rounds):
     acknowledged = set()
-    randomness = random.Random(7)  # noqa: S311 - repeatable chance is the point
+    randomness = random.Random(7)  # repeatable chance
 
     def write(base_url, name, stop):
         with httpx.Client(base_url=base_url, timeout=10) as http:

@@ -33,11 +33,14 @@ defmodule FintechDatabase.LogLines do
   defp text({:string, text}), do: text
   defp text({:report, %{label: {:gen_server, :terminate}} = report}), do: ended(report)
   defp text({:report, %{label: {:supervisor, what}, report: report}}), do: supervised(what, report)
-  defp text({:report, %{label: {:error_logger, _}, format: format}}), do: "event #{inspect(format)}"
+  defp text({:report, %{label: {:error_logger, _}, format: format}}), do: event(format)
   defp text({:report, %{label: label}}), do: "report #{inspect(label)}"
   defp text({:report, _report}), do: "a report"
   # A format's arguments may hold anything.
-  defp text({format, _arguments}), do: "event #{inspect(format)}"
+  defp text({format, _arguments}), do: event(format)
+
+  defp event(format) when is_list(format), do: format |> to_string() |> String.replace("~n", "")
+  defp event(_format), do: "an event"
 
   defp ended(report),
     do: "process #{inspect(report[:name])} ended: #{reason(report[:reason])}"
