@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from random import Random
 from typing import TypeVar
 
 from fintech_dbclient import Database
@@ -25,7 +26,7 @@ Settings = TypeVar("Settings", bound=BaseSettings)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppContext:
-    """What every plugin is built from."""
+    """What every plugin is built from. ``jitter`` spreads load and guards nothing."""
 
     settings: KernelSettings
     plugin_settings: Mapping[str, BaseSettings]
@@ -39,6 +40,7 @@ class AppContext:
     keyring: KeyRing
     tokens: TokenVerifier
     token_issuer: TokenIssuer | None
+    jitter: Random = field(default_factory=Random)
     services: Services = field(default_factory=Services)
     processors: Mapping[str, Processor] = field(default_factory=dict[str, Processor])
     payout_rails: Mapping[str, PayoutRail] = field(default_factory=dict[str, PayoutRail])

@@ -100,4 +100,4 @@ def fintech_routes(context: AppContext) -> Sequence[RouteMount]:
 
 
 def _ledger(context: AppContext) -> Ledger:
-    return DoubleEntryLedger(database=context.database)
+    return DoubleEntryLedger(database=context.database, jitter=context.jitter)

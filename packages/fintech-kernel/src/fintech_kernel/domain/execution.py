@@ -190,6 +190,7 @@ class Execution:
         record: the operation as claimed; everybody runs its stored command with its stored actor.
         opened: results of the handler's ``opening`` statements, in their order.
         resumed: whether an earlier attempt may have written something.
+        jitter: where pauses after lost races come from.
     """
 
     record: OperationRecord
@@ -197,7 +198,7 @@ class Execution:
     resumed: bool
     database: Database
     clock: Clock
-    _random: random.Random = field(default_factory=random.Random)
+    jitter: random.Random = field(default_factory=random.Random)
 
     @property
     def operation_id(self) -> str:
@@ -321,7 +322,7 @@ class Execution:
                 raise error
             stream = await self._read_again(stream.stream_id, step_key)
             if not stream.step(step_key):
-                await asyncio.sleep(self._random.uniform(0, RACE_PAUSE_SECONDS_MAX))
+                await asyncio.sleep(self.jitter.uniform(0, RACE_PAUSE_SECONDS_MAX))
         raise RaceLost(self.operation_id)
 
     def _drafts(

@@ -318,6 +318,7 @@ class Operations:
                     resumed=resumed,
                     database=self._database,
                     clock=self._clock,
+                    jitter=self._jitter,
                 )
                 try:
                     finished = await handler.run(execution)

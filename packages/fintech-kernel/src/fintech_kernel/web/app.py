@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from random import Random
 from typing import Final, cast
 
 from fastapi import FastAPI
@@ -60,6 +61,7 @@ class Overrides:
     identifiers: Identifiers | None = None
     database: Database | None = None
     on_database_call: OnCall | None = None
+    jitter: Random | None = None
 
 
 def create_app(
@@ -117,7 +119,8 @@ def build_context(
     clock = overrides.clock or SystemClock()
     identifiers = overrides.identifiers or RandomIdentifiers(clock)
     database = overrides.database or open_database(kernel, on_call=overrides.on_database_call)
-    events = Events(database=database, clock=clock, identifiers=identifiers)
+    jitter = overrides.jitter or Random()  # noqa: S311 - spreads load, guards nothing
+    events = Events(database=database, clock=clock, identifiers=identifiers, jitter=jitter)
     context = AppContext(
         settings=kernel,
         plugin_settings={name: one for name, one in loaded.items() if name != KERNEL},
@@ -133,12 +136,14 @@ def build_context(
             attempt_seconds=kernel.app_request_timeout_seconds,
             wait_seconds=kernel.operation_wait_seconds,
             on_finished=events.wake,
+            jitter=jitter,
         ),
         events=events,
         permissions=Permissions([*operations.PERMISSIONS, *host.permissions()]),
         keyring=KeyRing(kernel),
         tokens=TokenVerifier(kernel, clock),
         token_issuer=_token_issuer(kernel, clock, identifiers),
+        jitter=jitter,
     )
     processors = {spec.name: spec.processor for spec in host.processors(context)}
     payout_rails = {spec.name: spec.rail for spec in host.payout_rails(context)}
