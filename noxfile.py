@@ -47,24 +47,27 @@ class Package:
 
     Attributes:
         needs: names of the workspace's packages among its declared dependencies.
+        test_needs: its own group ``test``, beyond the group that all packages share.
     """
 
     name: str
     folder: str
     module: str
     needs: tuple[str, ...]
+    test_needs: tuple[str, ...]
 
 
 def read_packages() -> dict[str, Package]:
     """Return the packages of the workspace by distribution name."""
     files = sorted([*ROOT.glob("packages/*/pyproject.toml"), *ROOT.glob("apps/*/pyproject.toml")])
-    projects = {file.parent: _read_toml(file)["project"] for file in files}
-    names = {canonicalize_name(project["name"]) for project in projects.values()}
-    packages = (_package(folder, project, workspace=names) for folder, project in projects.items())
+    contents = {file.parent: _read_toml(file) for file in files}
+    names = {canonicalize_name(content["project"]["name"]) for content in contents.values()}
+    packages = (_package(folder, content, workspace=names) for folder, content in contents.items())
     return {package.name: package for package in packages}
 
 
-def _package(folder: Path, project: Mapping[str, Any], *, workspace: Iterable[str]) -> Package:
+def _package(folder: Path, content: Mapping[str, Any], *, workspace: Iterable[str]) -> Package:
+    project: Mapping[str, Any] = content["project"]
     required = [
         canonicalize_name(Requirement(text).name) for text in project.get("dependencies", ())
     ]
@@ -73,6 +76,7 @@ def _package(folder: Path, project: Mapping[str, Any], *, workspace: Iterable[st
         folder=folder.relative_to(ROOT).as_posix(),
         module=project["name"].replace("-", "_"),
         needs=tuple(name for name in required if name in workspace),
+        test_needs=tuple(content.get("dependency-groups", {}).get("test", ())),
     )
 
 
@@ -134,8 +138,9 @@ def imports(session: nox.Session, package: str) -> None:
 @each_package
 def tests(session: nox.Session, package: str) -> None:
     """Run one package's tests beside its declared dependencies, without its siblings."""
-    install(session, package, DATABASE, groups=["test"])
-    run_tests(session, f"{PACKAGES[package].folder}/tests")
+    one = PACKAGES[package]
+    install(session, package, DATABASE, groups=["test"], extra=one.test_needs)
+    run_tests(session, f"{one.folder}/tests")
 
 
 @nox.session(reuse_venv=False)
@@ -252,6 +257,11 @@ def lock(session: nox.Session) -> None:
         *("--no-emit-find-links", "--all-extras", "--output-file", CONSTRAINTS),
         *(f"--no-emit-package={name}" for name in PACKAGES),
         *(f"--group={name}" for name in GROUPS),
+        *(
+            f"--group={one.folder}/pyproject.toml:test"
+            for one in PACKAGES.values()
+            if one.test_needs
+        ),
         *("requirements.in", *projects),
         *session.posargs,
     )
@@ -275,7 +285,11 @@ nox.options.sessions = [
 
 
 def install(
-    session: nox.Session, *names: str, groups: Sequence[str] = (), wheels: bool = False
+    session: nox.Session,
+    *names: str,
+    groups: Sequence[str] = (),
+    extra: Sequence[str] = (),
+    wheels: bool = False,
 ) -> None:
     """Install packages of the workspace with what they declare, and groups of tools.
 
@@ -286,6 +300,7 @@ def install(
         session: the session to install into.
         names: packages of the workspace.
         groups: dependency groups of the root ``pyproject.toml``.
+        extra: further requirements from outside.
         wheels: build wheels as a user would get them; otherwise sources are used in place.
     """
     ours = closure(names)
@@ -293,7 +308,7 @@ def install(
     for package in ours:
         path = f"./{package.folder}"
         targets += [path, f"--refresh-package={package.name}"] if wheels else ["--editable", path]
-    outside = [requirement for group in groups for requirement in GROUPS[group]]
+    outside = [*(requirement for group in groups for requirement in GROUPS[group]), *extra]
     pins = (f"--constraints={CONSTRAINTS}", f"--build-constraints={CONSTRAINTS}")
     session.install("--no-sources", *pins, *targets, *outside)
     refuse_unpinned(session)

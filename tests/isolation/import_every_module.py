@@ -1,4 +1,7 @@
-"""Import every module of a package, one process each, and say which cannot be imported.
+"""Import every module of a package, one process each, and check that what it imports is declared.
+
+A package declares every distribution that it imports itself: what merely comes along with another one
+(pluggy with the kernel) may be gone with that one's next version.
 
 Run by ``nox -s "imports(<package>)"`` in an environment that holds the package and its declared
 dependencies and nothing else, so that an undeclared dependency shows. It is no test module: test tools
@@ -7,24 +10,31 @@ bring packages along (pytest brings pluggy) and would mask what is missing.
 Left out: ``*.testing.*``, which the extra ``testing`` of a package equips, and ``__main__``, which runs.
 """
 
+import ast
 import importlib
 import os
 import pkgutil
+import re
 import sys
 import traceback
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions, requires
+from importlib.util import find_spec
+from pathlib import Path
 
 LEFT_OUT = ("testing", "__main__")
 
 
 def main(package: str) -> int:
-    """Import the modules of a package; return the exit code."""
+    """Check the modules of a package; return the exit code."""
     names = sorted(modules_of(package))
-    faults = [name for name in names if not imports_cleanly(name)]
-    for name in faults:
-        sys.stderr.write(f"cannot be imported: {name}\n")
-    sys.stdout.write(f"{package}: {len(names) - len(faults)} of {len(names)} modules imported\n")
-    return 1 if faults or not names else 0
+    broken = [name for name in names if not imports_cleanly(name)]
+    faults = [f"cannot be imported: {name}" for name in broken]
+    faults += [] if broken else sorted(set(undeclared_imports(package, names)))
+    for fault in faults:
+        sys.stderr.write(f"{fault}\n")
+    sys.stdout.write(f"{package}: {len(names) - len(broken)} of {len(names)} modules imported\n")
+    return 1 if faults else 0
 
 
 def modules_of(package: str) -> Iterator[str]:
@@ -56,6 +66,35 @@ def imports_cleanly(name: str) -> bool:
         os._exit(0)
     _, status = os.waitpid(child, 0)
     return status == 0
+
+
+def undeclared_imports(package: str, names: list[str]) -> Iterator[str]:
+    """Yield a line for each import of a distribution that the package does not declare."""
+    declared = {normal(re.split(r"[^\w.-]", text)[0]) for text in requires(package) or ()}
+    origins = packages_distributions()
+    for name in names:
+        for imported in top_level_imports(name):
+            if imported in sys.stdlib_module_names or imported == package:
+                continue
+            if declared.isdisjoint(map(normal, origins.get(imported, ()))):
+                yield f"not declared in [project].dependencies: {imported}, imported by {name}"
+
+
+def top_level_imports(name: str) -> Iterator[str]:
+    """Yield the first names of what a module's source imports, lazily or for types only too."""
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        return
+    for node in ast.walk(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
+        elif isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+
+
+def normal(name: str) -> str:
+    """Return a distribution's name as all spell it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 if __name__ == "__main__":
