@@ -210,6 +210,13 @@ def serve(session: nox.Session) -> None:
 
 
 @nox.session
+def demo(session: nox.Session) -> None:
+    """Drive a running server from onboarding to a paid settlement, and show what moved."""
+    install(session, *PACKAGES)
+    session.run("fintech", "demo", *session.posargs)
+
+
+@nox.session
 def elixir(session: nox.Session) -> None:
     """Hold the Elixir database to the same contract (Debian: installs what is missing)."""
     install(session, *PACKAGES, groups=["test"])
