@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fintech_kernel.testing.database import database_service
 
 FOLDER = "data"
 GONE_SECONDS_MAX = 20.0
@@ -68,6 +69,31 @@ def test_the_demo_goes_from_onboarding_to_a_paid_settlement_and_the_books_are_ri
         "trial balance KES 0.00",
     ):
         assert text in shown.stdout
+
+
+def test_one_platform_token_is_enough_for_the_whole_demo(visited: Any) -> None:
+    fintech, server = visited
+    signed = fintech.run("token", "--role", "platform_admin", "--data-folder", FOLDER)
+
+    told = fintech.run(
+        "demo", "--json", "--url", server.url, "--platform-token", signed.stdout.strip()
+    )
+
+    assert told.returncode == 0, told.stderr
+    assert json.loads(told.stdout)["settlement_status"] == "paid"
+
+
+def test_a_server_on_a_database_that_already_runs_needs_its_url_alone(
+    fintech: Any, tmp_path: Path
+) -> None:
+    with database_service(f"sqlite:///{tmp_path / 'own.db'}") as url:
+        server = fintech.start("dev", "--port", "0", "--data-folder", FOLDER, "--database", url)
+        server.line_with("Ctrl-C")
+
+        assert httpx.get(f"{server.url}/health/ready", timeout=10).json()["status"] == "ok"
+        assert not (fintech.folder / FOLDER / "database.json").exists()
+        assert server.stop() == 0
+        assert httpx.get(f"{url}/health", timeout=10).is_success
 
 
 def test_an_earlier_run_of_the_demo_goes_on_without_doing_anything_twice(visited: Any) -> None:

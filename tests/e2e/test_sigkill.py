@@ -100,5 +100,5 @@ def kinds_of(demo: Demo, subject_id: str) -> list[str]:
 
 
 def read(demo: Demo, path: str) -> Any:
-    token = demo._token(ADMIN)
+    token = demo.token(ADMIN)
     return demo.client.call("GET", path, token=token).json()

@@ -195,7 +195,7 @@ class Demo:
         return self.client.call(
             step.method,
             step.path(self.answers),
-            token=self._token(step.principal),
+            token=self.token(step.principal),
             key=self.key(step) if step.moves else None,
             body=step.body(self.answers),
         )
@@ -232,22 +232,23 @@ class Demo:
             },
         )
 
+    def token(self, principal: Principal) -> str:
+        """Return a fresh token of a principal of this run."""
+        return self._credentials.bearer(
+            role=principal.role,
+            subject=principal.subject,
+            merchant_id=self.answers.merchant_id if principal.is_merchant else "",
+        )
+
     def _look_again(self, step: Step, answer: Mapping[str, Any]) -> dict[str, Any]:
         """Read a payment or refund whose call was answered 202: the processor had not answered yet."""
         path = f"/v1/payments/{answer['payment_id']}"
         if "refund_id" in answer:
             path += f"/refunds/{answer['refund_id']}"
         found: dict[str, Any] = self.client.call(
-            "GET", path, token=self._token(step.principal)
+            "GET", path, token=self.token(step.principal)
         ).json()
         return found
-
-    def _token(self, principal: Principal) -> str:
-        return self._credentials.bearer(
-            role=principal.role,
-            subject=principal.subject,
-            merchant_id=self.answers.merchant_id if principal.is_merchant else "",
-        )
 
 
 def steps(run_id: str) -> tuple[Step, ...]:

@@ -6,6 +6,7 @@ ours to say in a line. What does not live here: what is served, which is the ker
 
 import asyncio
 import contextlib
+import errno
 import signal
 import socket
 import sys
@@ -98,6 +99,8 @@ async def serve(
         try:
             await server.serve(sockets=[listener])
         except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
             port: int = listener.getsockname()[1]
             raise _address_unavailable(host, port, error) from error
         finally:
