@@ -20,7 +20,7 @@ NEEDS = {"payments": {"ledger", "merchants"}, "settlements": {"ledger", "merchan
 SPARED = {frozenset({"ledger", "payments"}): {"payments_without_merchants": True}}
 """Choices that work where a setting says so, and the setting."""
 
-SERVED_BY_KERNEL = ("/health/", "/v1/operations/", "/v1/operations")
+SERVED_BY_KERNEL = ("/health/", "/v1/operations/", "/v1/operations", "/v1/audit", "/metrics")
 
 
 def missing(subset: frozenset[str]) -> set[str]:
