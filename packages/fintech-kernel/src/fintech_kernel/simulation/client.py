@@ -1,0 +1,185 @@
+"""Clients: they send requests under a key, repeat them until answered, and note what they were told."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from fintech_dbclient import DatabaseError
+
+from fintech_kernel.context import AppContext
+from fintech_kernel.domain.actors import PLATFORM, Actor
+from fintech_kernel.domain.operations import Answer, IdempotentCall, OperationState
+from fintech_kernel.domain.permissions import MERCHANT_ADMIN, PLATFORM_ADMIN
+from fintech_kernel.errors import RequestRefused, TryAgainLater
+from fintech_kernel.simulation.processes import ProcessKilled
+from fintech_kernel.simulation.world import Told, World, current_merchant
+
+TRIES_MAX: Final = 7
+PATIENCE_SECONDS: Final = 30.0
+"""How long a client waits for a reply before it calls the connection dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What a request looked like: its body, as it is."""
+
+    value: str
+
+    def matches(self, stored: str) -> bool:
+        """Whether a stored fingerprint is of the same body."""
+        return stored == self.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A request that can be sent again: who asks for what, under which key."""
+
+    label: str
+    actor: Actor
+    key: str
+    body: str
+    send: Callable[[AppContext, IdempotentCall], Awaitable[Answer]]
+
+    @property
+    def identity(self) -> str:
+        """The key within its scope: what one operation belongs to."""
+        return f"{self.actor.scope}|{self.actor.merchant_id}|{self.key}"
+
+
+def staff(subject: str = "staff") -> Actor:
+    """Return a member of the platform's staff."""
+    return Actor(subject=subject, roles=(PLATFORM_ADMIN,), merchant_id=PLATFORM)
+
+
+def merchant_actor(merchant_id: str) -> Actor:
+    """Return a merchant's own principal."""
+    return Actor(subject=f"admin@{merchant_id}", roles=(MERCHANT_ADMIN,), merchant_id=merchant_id)
+
+
+class Client:
+    """One client. ``is_nasty`` ones repeat concurrently, disconnect, and change bodies under a key."""
+
+    def __init__(self, world: World, *, is_nasty: bool = False) -> None:
+        self.world = world
+        self.is_nasty = is_nasty
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What scripts remember for one another."""
+        return self.world.notes
+
+    def note(self, what: str, value: object) -> None:
+        """Remember something."""
+        values: list[Any] = self.world.notes.setdefault(what, [])
+        if value not in values:
+            values.append(value)
+
+    def pick(self, what: str) -> Any:
+        """Return something that was noted, drawn; None where nothing was."""
+        values = self.world.notes.get(what)
+        return self.world.draw.choice(values) if values else None
+
+    def new_key(self) -> str:
+        """Return a key that nobody used."""
+        return f"key-{self.world.number()}"
+
+    async def ask(
+        self,
+        label: str,
+        actor: Actor,
+        send: Callable[[AppContext, IdempotentCall], Awaitable[Answer]],
+        *,
+        body: str = "",
+        key: str = "",
+    ) -> Answer | None:
+        """Send a request until it has a final answer; None where there was none in reasonable time.
+
+        Raises:
+            RequestRefused: it cannot be taken (not found, key reused).
+        """
+        request = Request(
+            label=label, actor=actor, key=key or self.new_key(), body=body or label, send=send
+        )
+        draw = self.world.draw
+        if self.is_nasty and draw.random() < 0.2:
+            repeat = asyncio.ensure_future(self._asked(request))
+            answer = await self._asked(request)
+            repeated = await asyncio.gather(repeat, return_exceptions=True)
+            del repeated
+        else:
+            answer = await self._asked(request)
+        if self.is_nasty and answer is not None and draw.random() < 0.1:
+            await self._ask_with_other_body(request)
+        return answer
+
+    async def _asked(self, request: Request) -> Answer | None:
+        return await self.repeat(request, tries=TRIES_MAX)
+
+    async def repeat(self, request: Request, *, tries: int) -> Answer | None:
+        """Send a request again and again; see ``ask``."""
+        world = self.world
+        for _ in range(tries):
+            living = world.living()
+            if living:
+                process = world.draw.choice(living)
+                world.trace.add(world.loop.time(), "client", f"asks {process.name}: {request.label}")
+                try:
+                    answer = await self._sent(request, process)
+                except (TryAgainLater, DatabaseError, ProcessKilled, TimeoutError) as error:
+                    world.trace.add(
+                        world.loop.time(), "client", request.label, "", type(error).__name__
+                    )
+                except RequestRefused as error:
+                    told = world.told.setdefault(request.identity, Told(request=request))
+                    told.refusals.append(error.code)
+                    raise
+                else:
+                    told = world.told.setdefault(request.identity, Told(request=request))
+                    told.answers.append(answer)
+                    world.trace.add(
+                        world.loop.time(), "client", request.label, "", answer.state.value
+                    )
+                    return answer
+            await asyncio.sleep(world.draw.choice((0.0, 0.05, 1.0, 5.0, 25.0)))
+        world.told.setdefault(request.identity, Told(request=request))
+        return None
+
+    async def _sent(self, request: Request, process: Any) -> Answer:
+        """Send a request to a process; who dies or hangs is given up."""
+        call = IdempotentCall(key=request.key, fingerprint=Fingerprint(request.body))
+        token = current_merchant.set(request.actor.merchant_id)
+        try:
+            task = process.spawn(_served(request, process.context, call))
+        finally:
+            current_merchant.reset(token)
+        patience = PATIENCE_SECONDS
+        if self.is_nasty and self.world.draw.random() < 0.08:
+            patience = self.world.draw.uniform(0, 0.05)
+        done, _ = await asyncio.wait([task], timeout=patience)
+        if not done:
+            task.cancel()
+            raise TimeoutError
+        if task.cancelled():
+            raise ProcessKilled
+        return task.result()
+
+    async def _ask_with_other_body(self, request: Request) -> None:
+        """Use a key for another request: it must be refused, and change nothing."""
+        other = replace(request, body=request.body + " changed")
+        try:
+            await self.repeat(other, tries=2)
+        except RequestRefused as error:
+            if error.code != "idempotency_key_reused":
+                self.world.seen_wrong.append(("I5", f"{request.label}: {error.code}"))
+        else:
+            told = self.world.told[request.identity]
+            if told.answers and told.answers[-1] is not told.answers[0]:
+                return  # never answered, or the same operation's answer: judged below
+        for answer in self.world.told[request.identity].answers:
+            if answer.state is OperationState.RUNNING:
+                self.world.seen_wrong.append(("I5", f"{request.label}: running is no answer"))
+
+
+async def _served(request: Request, context: AppContext, call: IdempotentCall) -> Answer:
+    return await request.send(context, call)

@@ -1,0 +1,1 @@
+"""The model database and the SQL with which verdicts read it."""

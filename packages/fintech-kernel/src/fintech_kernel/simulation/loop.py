@@ -1,0 +1,166 @@
+"""An event loop without I/O: time is virtual, and who runs next is drawn by a seed.
+
+What asyncio promises holds (tasks, timeouts, shields, task groups, cancellation). What it does not
+promise, the order among callbacks that are ready at one moment, is a choice of the seed.
+"""
+
+import asyncio
+import heapq
+import random
+from asyncio import events
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any, Final, TypeVar
+
+from fintech_kernel.errors import FintechError
+
+Value = TypeVar("Value")
+
+STEPS_MAX: Final = 400_000
+"""Callbacks of one schedule: more are a livelock."""
+
+
+class Stuck(FintechError):
+    """The schedule cannot end: nothing is left that could run, or it runs for ever."""
+
+
+class SimulatedLoop(asyncio.AbstractEventLoop):
+    """Runs callbacks one at a time, in an order drawn from ``choice``.
+
+    Args:
+        choice: draws who runs next.
+        on_task: told of every task that is created.
+    """
+
+    def __init__(
+        self, choice: random.Random, *, on_task: Callable[["asyncio.Task[Any]"], None]
+    ) -> None:
+        self._choice = choice
+        self._on_task = on_task
+        self._now = 0.0
+        self._ready: list[asyncio.Handle] = []
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._timers_made = 0
+        self._steps = 0
+        self._is_running = False
+        self.failures: list[str] = []
+
+    # --- running
+
+    def run_until_complete(self, future: Coroutine[Any, Any, Value]) -> Value:  # pyright: ignore[reportIncompatibleMethodOverride] - coroutines are all that is run here
+        """Run until a coroutine ended and return its value.
+
+        Raises:
+            Stuck: it waits for what nobody will ever do, or for ever does something.
+        """
+        events._set_running_loop(self)  # noqa: SLF001 # pyright: ignore[reportAttributeAccessIssue] - how a loop of one's own is made known (PEP 3156)
+        self._is_running = True
+        try:
+            task = self.create_task(future)
+            while not task.done():
+                self._run_one()
+            return task.result()
+        finally:
+            self._is_running = False
+            events._set_running_loop(None)  # noqa: SLF001 # pyright: ignore[reportAttributeAccessIssue] - see above
+
+    def _run_one(self) -> None:
+        ready = self._ready
+        if not ready:
+            self._advance()
+        count = len(ready)
+        if count > 1:
+            index = int(self._choice.random() * count)
+            ready[index], ready[-1] = ready[-1], ready[index]
+        handle = ready.pop()
+        if handle.cancelled():
+            return
+        self._steps += 1
+        if self._steps > STEPS_MAX:
+            raise Stuck(f"still running after {STEPS_MAX} steps at {self._now:.0f} s")
+        handle._run()  # noqa: SLF001 - what every event loop calls; asyncio gives it no other name
+
+    def _advance(self) -> None:
+        """Let time pass to the next timer."""
+        timers = self._timers
+        while timers and timers[0][2].cancelled():
+            heapq.heappop(timers)
+        if not timers:
+            raise Stuck("everything waits and nothing will happen")
+        self._now = max(self._now, timers[0][0])
+        while timers and timers[0][0] <= self._now:
+            self._ready.append(heapq.heappop(timers)[2])
+
+    # --- what asyncio asks of a loop
+
+    def time(self) -> float:
+        """Return virtual seconds since the schedule began."""
+        return self._now
+
+    def call_soon(  # pyright: ignore[reportIncompatibleMethodOverride] - the stub's type variables say no more
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Run a callback at this moment, in an order that the seed chooses."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_later(  # pyright: ignore[reportIncompatibleMethodOverride] - see call_soon
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Run a callback in ``delay`` virtual seconds."""
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def call_at(  # pyright: ignore[reportIncompatibleMethodOverride] - see call_soon
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Run a callback at a virtual time."""
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        self._timers_made += 1
+        heapq.heappush(self._timers, (when, self._timers_made, timer))
+        return timer
+
+    def create_future(self) -> "asyncio.Future[Any]":
+        """Return a future of this loop."""
+        return asyncio.Future(loop=self)
+
+    def create_task(  # pyright: ignore[reportIncompatibleMethodOverride] - see call_soon
+        self,
+        coro: Coroutine[Any, Any, Value],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+    ) -> "asyncio.Task[Value]":
+        """Return a task of this loop."""
+        task = asyncio.Task(coro, loop=self, name=name, context=context)
+        self._on_task(task)
+        return task
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Note an exception that nobody waited for."""
+        error = context.get("exception")
+        if isinstance(error, Exception):
+            self.failures.append(f"{context.get('message')}: {error!r}")
+
+    def get_debug(self) -> bool:
+        """Debugging is the trace's business."""
+        return False
+
+    def is_running(self) -> bool:
+        """Whether it runs."""
+        return self._is_running
+
+    def is_closed(self) -> bool:
+        """It holds nothing that could be closed."""
+        return False
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """A cancelled timer is dropped when its time comes."""

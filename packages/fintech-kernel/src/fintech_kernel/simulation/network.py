@@ -1,0 +1,243 @@
+"""How a call travels: numbered, traced, and struck by its fault.
+
+What is sent is applied by the other side, not by the sender: a call of a process that dies meanwhile
+still arrives. What is applied is a generator, one statement per step, so that others come in between.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Generator
+from contextvars import Context
+from dataclasses import dataclass
+from typing import Final, Generic, Protocol, TypeVar
+
+from fintech_kernel.simulation.faults import NO_FAULTS, Fault, Plan, Port
+from fintech_kernel.simulation.processes import Incarnation, ProcessKilled, current_incarnation
+from fintech_kernel.simulation.trace import Trace
+
+Reply = TypeVar("Reply")
+
+LATE_SECONDS: Final = (5.0, 40.0, 300.0, 3_600.0, 7_000.0)
+"""When a given-up call arrives after all: within the in-flight limits that the models declare."""
+
+OUTAGE_SECONDS: Final = 90_000.0
+"""How long an outage lasts: longer than the models remember keys."""
+
+
+class Lost(Exception):  # noqa: N818 - named for what happened
+    """No usable reply came: the call may have been applied."""
+
+
+class Refused(Exception):  # noqa: N818 - named for what happened
+    """The other side said that it did nothing."""
+
+
+class Weather(Protocol):
+    """What faults do beyond one call."""
+
+    def break_down(self, port: Port, seconds: float) -> None:
+        """Let everybody's calls to a port fail for a while."""
+        ...
+
+    def is_down(self, port: Port) -> bool:
+        """Whether they do."""
+        ...
+
+    def jump_clock(self, incarnation: Incarnation, milliseconds: int) -> None:
+        """Move a process's clock."""
+        ...
+
+    def black_out(self, seconds: float) -> None:
+        """End every process; they start again after a while."""
+        ...
+
+
+@dataclass(slots=True)
+class _Delivery(Generic[Reply]):
+    """A call on its way: applied step by step by the other side."""
+
+    steps: Generator[bool, None, Reply]
+    answer: "asyncio.Future[Reply]"
+    draw: random.Random
+    network: "Network"
+    is_spread: bool
+    steps_max: int = 1_000_000
+
+    def run(self) -> None:
+        """Apply what is left; where ``is_spread`` or a step asks for it, with pauses."""
+        while self.steps_max > 0:
+            self.steps_max -= 1
+            try:
+                wants_pause = next(self.steps)
+            except StopIteration as end:
+                self.network.in_flight -= 1
+                if not self.answer.done():
+                    self.answer.set_result(end.value)
+                return
+            if wants_pause or self.is_spread:
+                self.network.later(self.draw.uniform(0, 0.05), self.run)
+                return
+        self.network.in_flight -= 1
+        self.steps.close()
+
+
+class Network:
+    """Carries the calls of one schedule.
+
+    Attributes:
+        plan: which call suffers what.
+        calls: how many calls were sent so far.
+        struck: the faults that came to pass, by number of call.
+        in_flight: calls that will still arrive.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, trace: Trace, weather: Weather, *, seed: int
+    ) -> None:
+        self._loop = loop
+        self._trace = trace
+        self._weather = weather
+        self._seed = seed
+        self._outside = Context()
+        self.plan: Plan = NO_FAULTS
+        self.calls = 0
+        self.struck: dict[int, Fault] = {}
+        self.ports: dict[int, Port] = {}
+        self.in_flight = 0
+
+    def later(self, seconds: float, callback: Callable[[], object]) -> None:
+        """Do something of the world's own in a while."""
+        self._loop.call_later(seconds, callback, context=self._outside)
+
+    async def call(
+        self,
+        port: Port,
+        label: str,
+        steps: Callable[[Fault | None], Generator[bool, None, Reply]],
+        *,
+        timeout_seconds: float,
+    ) -> Reply:
+        """Send a call and return the reply.
+
+        Raises:
+            Lost: no reply within ``timeout_seconds``, or a useless one.
+            Refused: it was not applied.
+            ProcessKilled: the sender is gone.
+        """
+        sender = current_incarnation.get()
+        if sender is not None:
+            sender.check_alive()
+        number = self.calls
+        self.calls += 1
+        draw = random.Random(self._seed * 999_983 + number)  # noqa: S311 - a schedule, no secret
+        fault = self.plan.fault(number, port)
+        who = f"{sender.process.name}.{sender.process.starts}" if sender else "world"
+        what = f"#{number} {port.value} {label}"
+        if fault is not None:
+            self.struck[number] = fault
+        self.ports[number] = port
+        try:
+            reply = await self._travel(port, steps, fault, draw, sender, timeout_seconds)
+        except (Lost, Refused, ProcessKilled) as error:
+            self._note(who, what, fault, type(error).__name__)
+            raise
+        if sender is not None:
+            sender.check_alive()
+        self._note(who, what, fault, outline(reply))
+        return reply
+
+    def _note(self, who: str, what: str, fault: Fault | None, outcome: str) -> None:
+        self._trace.add(self._loop.time(), who, what, fault.value if fault else "", outcome)
+
+    async def _travel(  # noqa: C901, PLR0912, PLR0917 - one arm per fault is the clearest table
+        self,
+        port: Port,
+        steps: Callable[[Fault | None], Generator[bool, None, Reply]],
+        fault: Fault | None,
+        draw: random.Random,
+        sender: Incarnation | None,
+        timeout: float,
+    ) -> Reply:
+        if self._weather.is_down(port):
+            await asyncio.sleep(0.005)
+            raise Refused
+        if fault is Fault.KILLED_BEFORE:
+            raise self._kill(sender)
+        if fault is Fault.CLOCK and sender is not None:
+            self._weather.jump_clock(sender, int(draw.uniform(-600_000, 600_000)))
+        if fault is Fault.REFUSED:
+            await asyncio.sleep(0.002)
+            raise Refused
+        if fault in {Fault.LOST_BEFORE, Fault.DOWN_BEFORE}:
+            if fault is Fault.DOWN_BEFORE:
+                self._weather.break_down(port, draw.uniform(2, 60))
+            await asyncio.sleep(draw.choice((0.002, timeout)))
+            raise Lost
+        delay = draw.uniform(0.0002, 0.004)
+        if fault is Fault.SLOW:
+            delay = draw.uniform(0.1, 2 * timeout)
+        if fault is Fault.LATE:
+            delay = draw.choice(LATE_SECONDS) * draw.uniform(0.5, 1)
+        answer = self._deliver(steps(fault), delay, draw, cut=fault is Fault.TORN)
+        if fault is Fault.TWICE:
+            self._deliver(steps(None), delay + draw.choice((0.001, 0.1, 10)) * draw.random(), draw)
+        if fault is Fault.TORN:
+            await asyncio.sleep(0.01)
+            raise Lost
+        patience = min(timeout, 0.002) if fault is Fault.LATE and draw.random() < 0.5 else timeout
+        done, _ = await asyncio.wait([answer], timeout=patience)
+        if fault is Fault.KILLED_AFTER:
+            raise self._kill(sender)
+        if fault is Fault.DOWN_AFTER:
+            self._weather.break_down(port, draw.uniform(2, 60))
+        if fault is Fault.OUTAGE:
+            self._weather.black_out(OUTAGE_SECONDS)
+            raise ProcessKilled
+        if not done:
+            raise Lost
+        if fault in {Fault.LOST_AFTER, Fault.DOWN_AFTER}:
+            await asyncio.sleep(draw.choice((0.0, timeout)))
+            raise Lost
+        return answer.result()
+
+    def _deliver(
+        self,
+        steps: Generator[bool, None, Reply],
+        delay: float,
+        draw: random.Random,
+        *,
+        cut: bool = False,
+    ) -> "asyncio.Future[Reply]":
+        delivery = _Delivery(
+            steps=steps,
+            answer=self._loop.create_future(),
+            draw=draw,
+            network=self,
+            is_spread=draw.random() < 0.3,
+            steps_max=1 + int(draw.random() * 3) if cut else 1_000_000,
+        )
+        self.in_flight += 1
+        self.later(delay, delivery.run)
+        return delivery.answer
+
+    @staticmethod
+    def _kill(sender: Incarnation | None) -> ProcessKilled:
+        if sender is not None:
+            sender.kill()
+        return ProcessKilled()
+
+
+def outline(reply: object) -> str:
+    """Return a reply in a few words, for the trace."""
+    if isinstance(reply, list):
+        results: list[object] = reply  # pyright: ignore[reportUnknownVariableType] - the one list that travels is of results
+        return " ".join(_mark(result) for result in results)
+    return str(getattr(reply, "outcome", reply))[:24]
+
+
+def _mark(result: object) -> str:
+    error = getattr(result, "error", None)
+    if error is not None:
+        return type(error).__name__
+    rows: tuple[object, ...] = getattr(result, "rows", ())
+    return f"{len(rows)}r" if rows else "ok"

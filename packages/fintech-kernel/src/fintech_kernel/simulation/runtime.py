@@ -1,0 +1,161 @@
+"""The real application, built once per worker and used by every schedule.
+
+Building contexts costs more than running a schedule, so they are kept and each schedule points their
+ports to its own world. Whatever the contexts remember (tasks under way) ends with the schedule.
+"""
+
+import random
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from fintech_dbclient import Statement
+from loguru import logger
+
+from fintech_kernel.context import AppContext
+from fintech_kernel.hooks import Job
+from fintech_kernel.host import PluginHost
+from fintech_kernel.identifiers import RandomIdentifiers
+from fintech_kernel.simulation.database import SimulatedDatabase
+from fintech_kernel.simulation.infrastructure.model_database import ModelDatabase
+from fintech_kernel.simulation.loop import SimulatedLoop
+from fintech_kernel.simulation.outside import SimulationPlugin
+from fintech_kernel.simulation.processes import adopt, current_incarnation
+from fintech_kernel.simulation.processor import SimulatedProcessor
+from fintech_kernel.simulation.rail import SimulatedRail
+from fintech_kernel.simulation.workload import Workload, workloads_of
+from fintech_kernel.simulation.world import World
+from fintech_kernel.web.app import Overrides, build_context, migrations
+
+PROCESSES: Final = 3
+
+CANARY: Final = "c4nary0f6b1f0c8a5e4d3c9b7a6958473625140f6b1f0c"
+"""A secret of the simulated deployment: it must turn up nowhere."""
+
+SETTINGS: Final[Mapping[str, object]] = {
+    "app_env": "test",
+    "app_secret": CANARY,
+    "jwt_secret": CANARY[::-1],
+    "app_jobs": False,
+    "db_base_url": "http://127.0.0.1:1",
+}
+
+KERNEL_PLATFORM_STATEMENTS: Final = frozenset(
+    {
+        "operations.overdue",
+        "operations.overdue_kinds",
+        "journal.undispatched",
+        "journal.mark_dispatched",
+        "deliveries.due",
+    }
+)
+"""Statements of jobs, which work for every merchant."""
+
+_KEYED: Final = re.compile(
+    r"\b(?:merchant_id|operation_id|nonce|stream_id|entry_id|step_key|reference_key|call_key)\s*=\s*\?"
+)
+
+
+class SimulatedClock:
+    """A process's clock: the world's time, and how far it is off."""
+
+    def __init__(self, runtime: "Runtime") -> None:
+        self._runtime = runtime
+
+    def now_milliseconds(self) -> int:
+        """Return UTC milliseconds as this process believes them."""
+        world = self._runtime.world
+        if world is None:
+            return 0
+        incarnation = current_incarnation.get()
+        skew = incarnation.process.skew_milliseconds if incarnation else 0
+        return int(world.now() * 1_000) + skew
+
+
+class Runtime:
+    """Contexts of real plugins over ports of whatever world is on.
+
+    Args:
+        plugins: modules or objects with hooks.
+        workloads: None means what the plugins offer.
+    """
+
+    def __init__(
+        self, plugins: Sequence[object], *, workloads: Sequence[Workload] | None = None
+    ) -> None:
+        logger.disable("fintech")
+        for name in ("kernel", "payments", "merchants", "ledger", "settlements", "dbclient"):
+            logger.disable(f"fintech_{name}")
+        self.workloads = tuple(workloads) if workloads is not None else workloads_of(plugins)
+        self.world: World | None = None
+        self.jitter = random.Random(0)  # noqa: S311 - a schedule, not a secret
+        self.ids = random.Random(0)  # noqa: S311 - a schedule, not a secret
+        self.database = SimulatedDatabase()
+        self.processor = SimulatedProcessor()
+        self.rail = SimulatedRail()
+        self.model = ModelDatabase()
+        self.known_sql: set[str] = set()
+        outside = SimulationPlugin(processor=self.processor, rail=self.rail, runtime=self)
+        self.host = PluginHost.of([*plugins, outside])
+        settings = dict(SETTINGS)
+        for workload in self.workloads:
+            settings.update(workload.settings)
+        clock = SimulatedClock(self)
+        overrides = Overrides(
+            clock=clock,
+            identifiers=RandomIdentifiers(clock, random_bits=lambda bits: self.ids.getrandbits(bits)),
+            database=self.database,
+            jitter=self.jitter,
+        )
+        self.contexts: list[tuple[AppContext, tuple[Job, ...]]] = []
+        for _ in range(PROCESSES):
+            context = build_context(self.host, settings=settings, overrides=overrides)
+            self.contexts.append((context, tuple(self.host.jobs(context))))
+        self._platform = KERNEL_PLATFORM_STATEMENTS.union(
+            *(workload.platform_statements for workload in self.workloads)
+        )
+        self._scoped: list[str] = []
+        self.empty = self._migrated()
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of operations that the plugins registered."""
+        return self.contexts[0][0].operations.kinds
+
+    def enter(self, world: World | None) -> None:
+        """Point every port to a world."""
+        self.world = world
+        self.database.world = world
+        self.processor.world = world
+        self.rail.world = world
+        if world is not None:
+            self.jitter.seed(world.seed)
+            self.ids.seed(world.seed)
+
+    def scope_fault(self, statement: Statement) -> str:
+        """Return what is wrong with whose rows a statement reads or changes; empty where nothing is."""
+        text = statement.sql.lstrip()
+        if text.upper().startswith(("CREATE", "ALTER")) or statement.name in self._platform:
+            return ""
+        reads = text if not text.upper().startswith("INSERT") else text.partition("SELECT")[2]
+        touched = [name for name in self._scoped if re.search(rf"\b{name}\b", reads)]
+        if touched and not _KEYED.search(reads):
+            return f"{statement.name} touches {', '.join(touched)} and does not say whose"
+        return ""
+
+    def _migrated(self) -> bytes:
+        """Return a database with every table and every handler's name, and nothing else."""
+        for one in migrations(self.host):
+            for migration in one.migrations:
+                for sql in migration.statements:
+                    self.model.execute(Statement(name="migrate", sql=sql))
+        self._scoped = [
+            str(row["name"])
+            for row in self.model.rows("sqlite_master", "WHERE type = 'table'")
+            if "merchant_id" in str(row["sql"]) or row["name"] == "journal"
+        ]
+        loop = SimulatedLoop(random.Random(0), on_task=adopt)  # noqa: S311 - a schedule, no secret
+        self.enter(World(self, loop, seed=0))
+        loop.run_until_complete(self.contexts[0][0].events.announce())
+        self.enter(None)
+        return self.model.state()

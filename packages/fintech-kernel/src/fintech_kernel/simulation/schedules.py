@@ -1,0 +1,238 @@
+"""One schedule: requests under faults, then a phase without, then the verdict."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fintech_kernel.domain.jobs import run_once
+from fintech_kernel.errors import RequestRefused
+from fintech_kernel.hooks import Job
+from fintech_kernel.simulation.client import Client
+from fintech_kernel.simulation.faults import NO_FAULTS, Fault, Plan, Port
+from fintech_kernel.simulation.invariants import KERNEL
+from fintech_kernel.simulation.loop import SimulatedLoop, Stuck
+from fintech_kernel.simulation.processes import Process, ProcessKilled, adopt
+from fintech_kernel.simulation.runtime import Runtime
+from fintech_kernel.simulation.workload import Action, Script
+from fintech_kernel.simulation.world import Snapshot, World
+
+ROUNDS_MAX: Final = 60
+"""Rounds of jobs in the phase without faults before what is left counts as left for ever."""
+
+PAUSES_SECONDS: Final = (0.0, 0.5, 2.0, 25.0, 60.0, 300.0, 950.0)
+"""Between rounds: two leases pass, and the longest backoff, and what was late arrives."""
+
+SKEW_MILLISECONDS_MAX: Final = 600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """An invariant that does not hold."""
+
+    invariant: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a schedule.
+
+    Attributes:
+        ports: what each call of the phase with faults went to, by number.
+        faults: what came to pass, by number of call.
+    """
+
+    violations: tuple[Violation, ...]
+    faults: dict[int, Fault]
+    ports: dict[int, Port]
+    digest: str
+    trace: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """What happens in a schedule: who asks for what, from which state of the world on."""
+
+    name: str
+    script: Callable[[World], Awaitable[None]]
+    start: Snapshot
+
+
+def run_schedule(
+    runtime: Runtime, story: Story, plan: Plan, *, seed: int, traced: bool = False
+) -> Outcome:
+    """Run a story under a plan and judge what stands at its end."""
+    loop = SimulatedLoop(random.Random(seed), on_task=adopt)  # noqa: S311 - a schedule, no secret
+    runtime.model.restore(story.start.database)
+    world = World(runtime, loop, seed=seed, start=story.start)
+    runtime.enter(world)
+    ports: dict[int, Port] = {}
+    try:
+        loop.run_until_complete(_phases(world, story.script, plan, ports))
+        found = [*_verdict(world)]
+    except Stuck as stuck:
+        found = [Violation("I9", str(stuck))]
+    found += [Violation("unexpected", failure) for failure in loop.failures[:3]]
+    found += [Violation(name, detail) for name, detail in dict.fromkeys(world.seen_wrong)]
+    runtime.enter(None)
+    return Outcome(
+        violations=tuple(found),
+        faults=dict(world.network.struck),
+        ports=ports,
+        digest=world.trace.digest() if traced else "",
+        trace=world.trace.text() if found or traced else "",
+    )
+
+
+def make_snapshot(runtime: Runtime, script: Script, start: Snapshot | None = None) -> Snapshot:
+    """Return the quiet world that a faultless script leads to.
+
+    Raises:
+        AssertionError: it violates an invariant without any fault.
+    """
+    loop = SimulatedLoop(random.Random(1), on_task=adopt)  # noqa: S311 - a schedule, no secret
+    runtime.model.restore(start.database if start else runtime.empty)
+    world = World(runtime, loop, seed=1 + (start.numbers if start else 0), start=start)
+    runtime.enter(world)
+
+    async def told(world: World) -> None:
+        await script(Client(world))
+
+    loop.run_until_complete(_phases(world, told, NO_FAULTS, {}))
+    found = [*_verdict(world), *loop.failures, *world.seen_wrong]
+    assert not found, found  # noqa: S101 - a start that is wrong proves nothing
+    snapshot = world.snapshot()
+    runtime.enter(None)
+    return snapshot
+
+
+async def _phases(
+    world: World,
+    script: Callable[[World], Awaitable[None]],
+    plan: Plan,
+    ports: dict[int, Port],
+) -> None:
+    world.network.plan = plan
+    await script(world)
+    ports.update(world.network.ports)
+    world.trace.add(world.loop.time(), "world", "faults are over")
+    world.network.plan = NO_FAULTS
+    await _settle(world)
+    await _repeat_everything(world)
+    await _settle(world)
+
+
+async def _settle(world: World) -> None:
+    """Run jobs until nothing is left to do, or for much longer than anything may take."""
+    if world.now() < world.black_out_until:
+        await asyncio.sleep(world.black_out_until - world.now())
+    world.heal()
+    for number in range(ROUNDS_MAX):
+        for process in world.processes if number % 4 == 3 else world.processes[:1]:
+            for job in _jobs(process):
+                await _finished(process.spawn(run_once(job)))
+        if _is_quiet(world):
+            return
+        await asyncio.sleep(PAUSES_SECONDS[min(number, len(PAUSES_SECONDS) - 1)])
+
+
+def _is_quiet(world: World) -> bool:
+    count = world.model.count
+    return (
+        world.network.in_flight == 0
+        and not count("operations", "WHERE state = 'running'")
+        and not count("journal", "WHERE dispatched = 0")
+        and not count("deliveries", "WHERE state = 'pending'")
+        and not any(
+            world.now() < known.definite_at
+            for known in (*world.processor.keys.values(), *world.rail.keys.values())
+        )
+        and not any(world.now() < until for until in world.silent_until.values())
+        and all(workload.is_quiet(world) for workload in world.runtime.workloads)
+    )
+
+
+async def _repeat_everything(world: World) -> None:
+    """Let every client ask once more: who was answered gets the same answer, who was not gets one."""
+    client = Client(world)
+    for told in list(world.told.values()):
+        with suppress(RequestRefused):
+            await client.repeat(told.request, tries=20)
+
+
+def _jobs(process: Process) -> tuple[Job, ...]:
+    async def recover() -> None:
+        await process.context.operations.recover()
+
+    recovery = Job(name="operations.recover", run=recover, every_seconds=1, timeout_seconds=120)
+    return (recovery, *process.jobs, *process.context.events.jobs())
+
+
+async def _finished(task: "asyncio.Task[Any]") -> None:
+    await asyncio.wait([task])
+    if not task.cancelled() and task.exception() is not None:
+        error = task.exception()
+        if not isinstance(error, ProcessKilled):
+            raise error if error else ProcessKilled
+
+
+def _verdict(world: World) -> list[Violation]:
+    invariants = dict(KERNEL)
+    found = [
+        Violation(name, detail)
+        for name, invariant in invariants.items()
+        for detail in invariant(world)
+    ]
+    for workload in world.runtime.workloads:
+        found += [
+            Violation(name, detail)
+            for name, invariant in workload.invariants.items()
+            for detail in invariant(world)
+        ]
+    return found
+
+
+# --- random schedules: several clients, jobs in the background, clocks apart
+
+
+def random_script(
+    actions: Sequence[Action], *, clients: int, actions_each: int
+) -> Callable[[World], Awaitable[None]]:
+    """Return what ``clients`` nasty clients do at once, while every process runs its jobs."""
+
+    async def script(world: World) -> None:
+        for process in world.processes:
+            if world.draw.random() < 0.4:
+                skew = SKEW_MILLISECONDS_MAX
+                process.skew_milliseconds = int(world.draw.uniform(-skew, skew))
+        world.handler_fails = 0.1
+        background = [asyncio.ensure_future(_run_jobs(world, one)) for one in world.processes]
+        async with asyncio.TaskGroup() as group:
+            for _ in range(clients):
+                group.create_task(_acts(world, actions, actions_each))
+        for task in background:
+            task.cancel()
+        await asyncio.wait(background)
+
+    return script
+
+
+async def _acts(world: World, actions: Sequence[Action], count: int) -> None:
+    client = Client(world, is_nasty=True)
+    for _ in range(count):
+        await asyncio.sleep(world.draw.choice((0.0, 0.0, 0.01, 1.0, 10.0)))
+        (action,) = world.draw.choices(actions, weights=[one.weight for one in actions])
+        with suppress(RequestRefused):
+            await action.run(client)
+
+
+async def _run_jobs(world: World, process: Process) -> None:
+    """Run a job of a process now and then, as its job runner would."""
+    while True:
+        await asyncio.sleep(world.draw.uniform(0.2, 12))
+        if process in world.living():
+            job = world.draw.choice(_jobs(process))
+            await asyncio.wait([process.spawn(run_once(job))], timeout=60)

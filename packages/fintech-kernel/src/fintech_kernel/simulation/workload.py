@@ -1,0 +1,97 @@
+"""What a plugin offers to be simulated: workflows, actions and invariants of its own.
+
+A plugin's package ships it as ``<package>.simulation.WORKLOAD``; for the plugins of this project they
+are in ``fintech_kernel.simulation.workloads``.
+"""
+
+import importlib
+import importlib.util
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from fintech_kernel.hooks import PluginManifest
+
+if TYPE_CHECKING:
+    from fintech_kernel.simulation.client import Client
+    from fintech_kernel.simulation.world import World
+
+Script: TypeAlias = "Callable[[Client], Awaitable[None]]"
+Invariant: TypeAlias = "Callable[[World], Iterable[str]]"
+
+
+async def nothing(_client: "Client") -> None:
+    """Prepare nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workflow:
+    """One thing that people do, from its first request on; ``enumerate`` strikes each of its calls.
+
+    ``setup`` happens before, without faults. ``kinds`` are the operations that it runs.
+    """
+
+    name: str
+    kinds: tuple[str, ...]
+    run: Script
+    setup: Script = nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One thing that a client of a random schedule may do next, drawn by weight."""
+
+    name: str
+    weight: int
+    run: Script
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """A plugin's part of the simulation.
+
+    Attributes:
+        name: the plugin's name.
+        prepare: what stands before a random schedule begins; faultless.
+        invariants: functions from a world to its violations, by name.
+        platform_statements: names of statements that read a merchant's tables without saying whose:
+            platform scope, each for a reason.
+        settings: of the plugin under simulation.
+        is_quiet: whether its jobs have nothing left to do.
+    """
+
+    name: str
+    workflows: tuple[Workflow, ...] = ()
+    actions: tuple[Action, ...] = ()
+    invariants: Mapping[str, Invariant] = field(default_factory=dict[str, Invariant])
+    prepare: Script = nothing
+    platform_statements: frozenset[str] = frozenset()
+    settings: Mapping[str, object] = field(default_factory=dict[str, object])
+    is_quiet: "Callable[[World], bool]" = lambda _world: True
+
+
+def workloads_of(plugins: Sequence[object]) -> tuple[Workload, ...]:
+    """Return the workloads of plugins, in the order in which they build on one another."""
+    found = [one for plugin in plugins if (one := _workload_of(plugin)) is not None]
+    order = ("merchants", "ledger", "payments", "settlements")
+    return tuple(
+        sorted(found, key=lambda one: order.index(one.name) if one.name in order else len(order))
+    )
+
+
+def _workload_of(plugin: object) -> Workload | None:
+    package = str(getattr(plugin, "__name__", "")).partition(".")[0]
+    manifests: Sequence[PluginManifest] = getattr(plugin, "fintech_plugins", list)()
+    ours = f"{__name__.rpartition('.')[0]}.workloads.{manifests[0].name if manifests else ''}"
+    for module in (f"{package}.simulation", ours):
+        if package and _exists(module):
+            loaded: Any = importlib.import_module(module)
+            return loaded.WORKLOAD
+    return None
+
+
+def _exists(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False

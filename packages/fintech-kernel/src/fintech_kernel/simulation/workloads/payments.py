@@ -1,0 +1,496 @@
+"""Payments, simulated: create, capture, cancel, refund, and outcomes that are learned later."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from fintech_kernel.context import AppContext
+from fintech_kernel.domain.operations import Answer, IdempotentCall, OperationState
+from fintech_kernel.errors import NotFound
+from fintech_kernel.money import Money
+from fintech_kernel.simulation.client import Client, merchant_actor
+from fintech_kernel.simulation.faults import Fault, Port
+from fintech_kernel.simulation.processor import NAME
+from fintech_kernel.simulation.workload import Action, Script, Workflow, Workload
+from fintech_kernel.simulation.workloads import merchants
+from fintech_kernel.simulation.world import World
+
+if TYPE_CHECKING:
+    from fintech_payments.domain import service as payments_service
+
+CURRENCY: Final = "KES"
+AMOUNT: Final = 10_000
+
+
+def _service() -> "type[payments_service.Payments]":
+    return import_module("fintech_payments.domain.service").Payments
+
+
+async def create(
+    client: Client,
+    merchant_id: str,
+    *,
+    amount: int = AMOUNT,
+    capture: str = "automatic",
+    token: str = "approve",  # noqa: S107 - a magic token of the model
+    reference: str = "",
+) -> Answer | None:
+    """Take a payment."""
+    new = import_module("fintech_payments.domain.service").NewPayment(
+        amount=Money(amount=amount, currency=CURRENCY),
+        capture=import_module("fintech_payments.domain.events").CaptureMode(capture),
+        method="card",
+        token=token,
+        reference=reference,
+        metadata={},
+    )
+    actor = merchant_actor(merchant_id)
+
+    async def send(context: AppContext, call: IdempotentCall) -> Answer:
+        return await context.services.get(_service()).create(
+            new, merchant_id=merchant_id, actor=actor, call=call
+        )
+
+    answer = await client.ask(
+        f"payments.create {capture} {amount} {token} {reference}", actor, send
+    )
+    if answer is not None and answer.state is OperationState.SUCCEEDED:
+        client.note("payments", (merchant_id, str(answer.result["payment_id"])))
+    return answer
+
+
+async def step(
+    client: Client, payment: tuple[str, str], what: str, amount: int | None = None
+) -> Answer | None:
+    """Capture, cancel or refund a payment."""
+    merchant_id, payment_id = payment
+    money = None if amount is None else Money(amount=amount, currency=CURRENCY)
+    actor = merchant_actor(merchant_id)
+
+    async def send(context: AppContext, call: IdempotentCall) -> Answer:
+        service = context.services.get(_service())
+        if what == "capture":
+            return await service.capture(
+                payment_id, money, merchant_id=merchant_id, actor=actor, call=call
+            )
+        if what == "cancel":
+            return await service.cancel(
+                payment_id, merchant_id=merchant_id, actor=actor, call=call
+            )
+        return await service.refund(
+            payment_id, money, "returned", merchant_id=merchant_id, actor=actor, call=call
+        )
+
+    return await client.ask(f"payments.{what} {amount or 'all'}", actor, send)
+
+
+def _creates(*arguments: dict[str, Any]) -> Script:
+    async def run(client: Client) -> None:
+        for one in arguments:
+            await create(client, client.notes["merchants"][0], **one)
+
+    return run
+
+
+def _steps(*steps: tuple[str, int | None]) -> Script:
+    async def run(client: Client) -> None:
+        for what, amount in steps:
+            await step(client, client.notes["payments"][0], what, amount)
+
+    return run
+
+
+def _after(setup: Script) -> Script:
+    async def run(client: Client) -> None:
+        await merchants.WORKLOAD.prepare(client)
+        await setup(client)
+
+    return run
+
+
+async def _suspended(client: Client) -> None:
+    await merchants.change(client, client.notes["merchants"][0], "suspend")
+
+
+async def _foreign(client: Client) -> None:
+    """Act on another merchant's payment: it must look absent."""
+    _, payment_id = client.notes["payments"][0]
+    stranger = client.notes["merchants"][1]
+    for what in ("capture", "cancel", "refund"):
+        try:
+            answer = await step(client, (stranger, payment_id), what)
+        except NotFound:
+            continue
+        client.world.seen_wrong.append(("I10", f"{what} of a foreign payment: {answer}"))
+
+
+class _FirstCallPending:
+    """A plan under which the processor decides later: what the resolver is for."""
+
+    @staticmethod
+    def fault(_number: int, port: Port) -> Fault | None:
+        """Let every call to the processor be answered 'pending'."""
+        return Fault.PENDING if port is Port.PROCESSOR else None
+
+
+def _resolved(run: Script) -> Script:
+    """Run something whose outcome stays open, then let the resolver's job conclude it."""
+
+    async def resolve(client: Client) -> None:
+        world = client.world
+        plan = world.network.plan
+        world.network.plan = _FirstCallPending()
+        await run(client)
+        world.network.plan = plan
+        await _wait_and_run_jobs(world)
+
+    return resolve
+
+
+async def _wait_and_run_jobs(world: World) -> None:
+    asyncio: Any = import_module("asyncio")
+    jobs: Any = import_module("fintech_kernel.domain.jobs")
+    await asyncio.sleep(700)
+    for process in world.living()[:1]:
+        for job in process.jobs:
+            await asyncio.wait([process.spawn(jobs.run_once(job))])
+
+
+# --- random actions
+
+
+async def _create_any(client: Client) -> None:
+    merchant_id = client.pick("merchants")
+    if merchant_id is None:
+        return
+    draw = client.world.draw
+    await create(
+        client,
+        merchant_id,
+        amount=draw.choice((700, 5_000, AMOUNT, 12_013)),
+        capture=draw.choice(("automatic", "manual")),
+        token=draw.choices(
+            ("approve", "decline", "capture_fails", "refund_fails", "cancel_fails"),
+            weights=(10, 2, 1, 2, 1),
+        )[0],
+        reference=draw.choice(("", "", "order-1", f"order-{draw.randrange(4)}")),
+    )
+
+
+async def _step_any(client: Client) -> None:
+    payment = client.pick("payments")
+    draw = client.world.draw
+    if payment is not None:
+        what = draw.choice(("capture", "capture", "cancel", "refund", "refund", "refund"))
+        await step(client, payment, what, draw.choice((None, 300, 4_000, 9_000)))
+
+
+async def _foreign_any(client: Client) -> None:
+    payment = client.pick("payments")
+    stranger = client.pick("merchants")
+    if payment is None or stranger is None or payment[0] == stranger:
+        return
+    try:
+        answer = await step(client, (stranger, payment[1]), "refund", 100)
+    except NotFound:
+        return
+    if answer is not None:
+        client.world.seen_wrong.append(("I10", f"refund of a foreign payment: {answer.state}"))
+
+
+# --- invariants
+
+
+@dataclass(slots=True, kw_only=True)
+class Told:
+    """A payment as its journal tells it, read by other code than the one that wrote it."""
+
+    merchant_id: str
+    amount: int
+    processor: str
+    authorized: int = 0
+    captured: int = 0
+    ended: str = ""
+    refunds: dict[str, tuple[int, int, str]] = field(default_factory=dict[str, tuple[int, int, str]])
+    effects: list[tuple[str, str, int]] = field(default_factory=list[tuple[str, str, int]])
+    open: set[str] = field(default_factory=set[str])
+
+    @property
+    def refunded(self) -> int:
+        """Refunded, refunds under way included."""
+        return sum(amount for amount, _, state in self.refunds.values() if state != "failed")
+
+
+def told_payments(world: World) -> Iterator[tuple[str, Told, dict[str, Any]]]:
+    """Yield (payment id, the payment so far, the row) for every event of every payment."""
+    payments: dict[str, Told] = {}
+    for row in world.entries():
+        if not row["type"].startswith("payment."):
+            continue
+        merchant_id, _, payment_id = row["stream_id"].partition("/")
+        data: dict[str, Any] = json.loads(row["data"])
+        event = row["type"].partition(".")[2]
+        if event == "created":
+            payments[payment_id] = Told(
+                merchant_id=merchant_id,
+                amount=data["amount"]["amount"],
+                processor=data["processor"],
+            )
+        payment = payments.get(payment_id)
+        if payment is None:
+            continue
+        _tell(payment, event, data, row["step_key"].partition(":")[0])
+        yield payment_id, payment, row
+
+
+def _tell(payment: Told, event: str, data: dict[str, Any], operation: str) -> None:  # noqa: C901 - one arm per event
+    match event:
+        case "authorized":
+            payment.authorized += data["amount"]["amount"]
+            payment.effects.append((operation, "authorize", data["amount"]["amount"]))
+        case "captured":
+            payment.captured += data["amount"]["amount"]
+            payment.effects.append((operation, "capture", data["amount"]["amount"]))
+        case "canceled":
+            payment.ended = "canceled"
+            payment.effects.append((operation, "cancel", 0))
+        case "refund_requested":
+            refund = (data["amount"]["amount"], data["fee_returned"]["amount"], "pending")
+            payment.refunds[data["refund_id"]] = refund
+        case "refund_succeeded" | "refund_failed":
+            amount, fee, _ = payment.refunds[data["refund_id"]]
+            state = event.removeprefix("refund_")
+            payment.refunds[data["refund_id"]] = (amount, fee, state)
+            if state == "succeeded":
+                payment.effects.append((operation, "refund", amount))
+        case "outcome_opened":
+            payment.open.add(data["operation_id"])
+        case "outcome_closed":
+            payment.open.discard(data["operation_id"])
+        case "conflicted":
+            payment.ended = "conflicted"
+        case _:
+            pass
+
+
+def amounts_are_in_order(world: World) -> Iterator[str]:
+    """I2: refunded <= captured <= authorized <= amount at every position of every stream."""
+    for _, payment, row in told_payments(world):
+        amounts = [0, payment.refunded, payment.captured, payment.authorized, payment.amount]
+        if amounts != sorted(amounts):
+            yield f"{row['entry_id']}: refunded, captured, authorized, amount are {amounts[1:]}"
+        if payment.ended == "canceled" and payment.captured:
+            yield f"{row['entry_id']}: canceled and captured"
+
+
+def ledger_follows_the_journal(world: World) -> Iterator[str]:
+    """I1: the transfers of payments are exactly those that their journal means, amount for amount."""
+    expected: dict[tuple[str, str, str], int] = {}
+
+    def move(debit: str, credit: str, row: dict[str, Any], amount: int) -> None:
+        if amount:
+            operation = row["step_key"].partition(":")[0]
+            key = (operation, debit, credit)
+            expected[key] = expected.get(key, 0) + amount
+
+    for payment_id, payment, row in told_payments(world):
+        del payment_id
+        data: dict[str, Any] = json.loads(row["data"])
+        merchant = f"liabilities:merchant:{payment.merchant_id}:{CURRENCY}"
+        processor = f"assets:processor:{payment.processor}:{CURRENCY}"
+        fees = f"income:fees:{CURRENCY}"
+        match row["type"]:
+            case "payment.captured":
+                move(processor, merchant, row, data["amount"]["amount"])
+                move(merchant, fees, row, data["fee"]["amount"])
+            case "payment.refund_requested":
+                move(merchant, processor, row, data["amount"]["amount"])
+                move(fees, merchant, row, data["fee_returned"]["amount"])
+            case "payment.refund_failed":
+                amount, fee, _ = payment.refunds[data["refund_id"]]
+                move(processor, merchant, row, amount)
+                move(merchant, fees, row, fee)
+            case _:
+                pass
+    standing: dict[tuple[str, str, str], int] = {}
+    for row in world.model.rows("ledger_transfers"):
+        if row["kind"] in {"Settled", "Fee", "Refunded", "FeeRefund", "RefundFailed"}:
+            key = (row["operation_id"], row["debit_account"], row["credit_account"])
+            standing[key] = standing.get(key, 0) + row["amount"]
+    for key in sorted(expected.keys() | standing.keys()):
+        if expected.get(key, 0) != standing.get(key, 0):
+            yield f"{key}: journal means {expected.get(key, 0)}, ledger has {standing.get(key, 0)}"
+
+
+def processor_agrees(world: World) -> Iterator[str]:
+    """I12: the processor did what our journal says and nothing else, nothing twice."""
+    ours: dict[tuple[str, str, str], int] = {}
+    for payment_id, payment in {one: told for one, told, _ in told_payments(world)}.items():
+        for operation, effect, amount in payment.effects:
+            key = (payment_id, operation, effect)
+            if key in ours:
+                yield f"{key} stands twice in the journal"
+            ours[key] = amount
+        if payment.open:
+            yield f"{payment_id}: outcomes are still open"
+    theirs: dict[tuple[str, str, str], int] = {}
+    for one in world.processor.effects:
+        operation, _, step_name = one.key.partition(":")
+        for effect in ("authorize", "capture") if one.effect == "sale" else (one.effect,):
+            key = (one.payment_id, operation, effect)
+            if key in theirs:
+                yield f"the processor did {one.effect} ({step_name}) twice for {one.key}"
+            theirs[key] = one.amount
+    for key in sorted(ours.keys() | theirs.keys()):
+        if ours.get(key) != theirs.get(key):
+            yield f"{key}: ours {ours.get(key)}, the processor's {theirs.get(key)}"
+    yield from world.processor.faults
+
+
+def references_are_unique(world: World) -> Iterator[str]:
+    """P1: a merchant's reference names one payment."""
+    seen: dict[tuple[str, str], str] = {}
+    for row in world.entries():
+        if row["type"] == "payment.created":
+            reference = json.loads(row["data"])["reference"]
+            key = (row["stream_id"].partition("/")[0], reference)
+            if reference and key in seen:
+                yield f"reference {reference} names {seen[key]} and {row['stream_id']}"
+            seen[key] = row["stream_id"]
+
+
+def lists_are_true(world: World) -> Iterator[str]:
+    """P2: the list shows every payment as its journal ends."""
+    shown = {row["payment_id"]: row for row in world.model.rows("payments_payments")}
+    last: dict[str, tuple[int, Told]] = {
+        payment_id: (row["seq"], payment) for payment_id, payment, row in told_payments(world)
+    }
+    for payment_id, (seq, payment) in last.items():
+        row = shown.get(payment_id)
+        if row is None or row["seq"] < seq:
+            yield f"{payment_id} is listed at {row['seq'] if row else None}, its stream is at {seq}"
+        elif row["outcomes_open"] != (1 if payment.open else 0):
+            yield f"{payment_id} is listed with another outcome than it has"
+        elif row["merchant_id"] != payment.merchant_id:
+            yield f"{payment_id} is listed as another merchant's"
+
+
+def _is_quiet(world: World) -> bool:
+    return not world.model.count("payments_payments", "WHERE outcomes_open = 1")
+
+
+_MANUAL: Final = _creates({"capture": "manual"})
+_AUTOMATIC: Final = _creates({})
+
+
+async def _prepare(client: Client) -> None:
+    first, second = client.notes["merchants"][:2]
+    await create(client, first)
+    await create(client, first, capture="manual", amount=9_000)
+    await create(client, second, capture="manual", reference="order-1")
+    await create(client, first, token="refund_fails")  # noqa: S106 - a magic token of the model
+
+
+WORKLOAD: Final = Workload(
+    name="payments",
+    settings={"payments_processor": NAME},
+    prepare=_prepare,
+    is_quiet=_is_quiet,
+    platform_statements=frozenset(
+        {"payments.open_outcomes", "payments.owner", "payments.of_platform"}
+    ),
+    workflows=(
+        Workflow(
+            name="payments.sale",
+            kinds=("payments.create",),
+            setup=merchants.WORKLOAD.prepare,
+            run=_AUTOMATIC,
+        ),
+        Workflow(
+            name="payments.declined",
+            kinds=("payments.create",),
+            setup=merchants.WORKLOAD.prepare,
+            run=_creates({"token": "decline"}),
+        ),
+        Workflow(
+            name="payments.authorize",
+            kinds=("payments.create",),
+            setup=merchants.WORKLOAD.prepare,
+            run=_MANUAL,
+        ),
+        Workflow(
+            name="payments.reference",
+            kinds=("payments.create",),
+            setup=merchants.WORKLOAD.prepare,
+            run=_creates({"reference": "a"}, {"reference": "a"}, {"reference": "a", "amount": 5}),
+        ),
+        Workflow(
+            name="payments.suspended_merchant",
+            kinds=("payments.create",),
+            setup=_after(_suspended),
+            run=_AUTOMATIC,
+        ),
+        Workflow(
+            name="payments.capture_in_parts",
+            kinds=("payments.capture",),
+            setup=_after(_MANUAL),
+            run=_steps(("capture", 4_000), ("capture", None), ("capture", 1)),
+        ),
+        Workflow(
+            name="payments.capture_fails",
+            kinds=("payments.capture",),
+            setup=_after(_creates({"capture": "manual", "token": "capture_fails"})),
+            run=_steps(("capture", None)),
+        ),
+        Workflow(
+            name="payments.cancel",
+            kinds=("payments.cancel",),
+            setup=_after(_MANUAL),
+            run=_steps(("cancel", None), ("capture", None)),
+        ),
+        Workflow(
+            name="payments.refund_in_parts",
+            kinds=("payments.refund",),
+            setup=_after(_AUTOMATIC),
+            run=_steps(("refund", 3_333), ("refund", None), ("refund", 1)),
+        ),
+        Workflow(
+            name="payments.refund_fails",
+            kinds=("payments.refund",),
+            setup=_after(_creates({"token": "refund_fails"})),
+            run=_steps(("refund", None)),
+        ),
+        Workflow(
+            name="payments.sale_learned_later",
+            kinds=("payments.create", "payments.resolve"),
+            setup=merchants.WORKLOAD.prepare,
+            run=_resolved(_AUTOMATIC),
+        ),
+        Workflow(
+            name="payments.refund_learned_later",
+            kinds=("payments.refund", "payments.resolve"),
+            setup=_after(_AUTOMATIC),
+            run=_resolved(_steps(("refund", 4_000))),
+        ),
+        Workflow(
+            name="payments.foreign",
+            kinds=("payments.capture", "payments.cancel", "payments.refund"),
+            setup=_after(_AUTOMATIC),
+            run=_foreign,
+        ),
+    ),
+    actions=(
+        Action(name="payments.create", weight=8, run=_create_any),
+        Action(name="payments.step", weight=14, run=_step_any),
+        Action(name="payments.foreign", weight=1, run=_foreign_any),
+    ),
+    invariants={
+        "I1": ledger_follows_the_journal,
+        "I2": amounts_are_in_order,
+        "I12": processor_agrees,
+        "P1": references_are_unique,
+        "P2": lists_are_true,
+    },
+)
