@@ -24,9 +24,9 @@ SETTINGS = {
     "APP_ENV": "test",
     "APP_SECRET": "7c1e9a4f5d3b8062e1c5a7d9b3f108264c1e9a7d3b8f4062",
     "JWT_SECRET": "2b8f4062a1c5e7d9b3f1082645d1e9a7c3b8f40629a7c3b8",
-    "APP_REQUEST_TIMEOUT_SECONDS": "2",
-    "OPERATION_LEASE_SECONDS": "2.5",
-    "PAYMENTS_ANSWER_SECONDS": "1.5",
+    "APP_REQUEST_TIMEOUT_SECONDS": "1.5",
+    "OPERATION_LEASE_SECONDS": "1.8",
+    "PAYMENTS_ANSWER_SECONDS": "1",
 }
 """Leases end soon, so that an operation whose server was killed is taken over soon."""
 
@@ -155,7 +155,7 @@ class Restartable:
     """One server on one port and one database, that can be killed and started again."""
 
     command: Fintech
-    database_url: str
+    database: httpx.Client
     running: Running
 
     @property
@@ -168,12 +168,19 @@ class Restartable:
     def start_again(self) -> None:
         self.running = self.command.start("serve", "--port", self.url.rpartition(":")[2])
 
+    def running_operations(self) -> list[str]:
+        """Return the kinds of operations that were claimed and are not finished."""
+        rows = self._rows("SELECT kind FROM operations WHERE state = ?", "running")
+        return [row["kind"] for row in rows]
+
     def books_of_processor(self, payment_id: str) -> list[str]:
         """Return the effects in the sandbox's own books, sorted."""
         query = "SELECT effect FROM payments_sandbox_calls WHERE payment_id = ?"
-        body = {"sql": query, "params": [payment_id]}
-        answer = httpx.post(f"{self.database_url}/execute", json=body, timeout=10)
-        return sorted(row["effect"] for row in answer.raise_for_status().json()["data"])
+        return sorted(row["effect"] for row in self._rows(query, payment_id))
+
+    def _rows(self, query: str, parameter: str) -> list[dict[str, Any]]:
+        body = {"sql": query, "params": [parameter]}
+        return self.database.post("/execute", json=body).raise_for_status().json()["data"]
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +193,8 @@ def restartable(
         environment = clean_environment(pytestconfig, **SETTINGS, DB_BASE_URL=database_url)
         command = Fintech(folder=folder, environment=environment)
         try:
-            running = command.start("serve", "--port", "0")
-            yield Restartable(command=command, database_url=database_url, running=running)
+            with httpx.Client(base_url=database_url, timeout=10) as database:
+                running = command.start("serve", "--port", "0")
+                yield Restartable(command=command, database=database, running=running)
         finally:
             command.clean_up()

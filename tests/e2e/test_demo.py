@@ -156,6 +156,7 @@ def test_a_start_after_a_kill_stops_the_database_that_was_left_behind(fintech: A
 
 
 def test_a_database_that_ends_by_itself_stops_the_server_with_one_clear_line(fintech: Any) -> None:
+    fintech.environment["APP_JOBS"] = "false"  # the runs under way would be waited for, ten seconds
     server = start_dev(fintech)
     server.line_with("Ctrl-C")
 
