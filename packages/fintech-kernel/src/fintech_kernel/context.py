@@ -11,11 +11,15 @@ from pydantic_settings import BaseSettings
 from fintech_kernel.clock import Clock
 from fintech_kernel.contracts.payouts import PayoutRail
 from fintech_kernel.contracts.processors import Processor
+from fintech_kernel.domain.audit_access import AuditAccess
 from fintech_kernel.domain.events import Events
 from fintech_kernel.domain.journal import Journal
 from fintech_kernel.domain.operations import Operations
 from fintech_kernel.domain.permissions import Permissions
+from fintech_kernel.domain.sealing import Sealer
+from fintech_kernel.domain.transparency import TransparencyLog
 from fintech_kernel.identifiers import Identifiers
+from fintech_kernel.observability.metrics import Metrics
 from fintech_kernel.security.secrets import KeyRing
 from fintech_kernel.security.tokens import TokenIssuer, TokenVerifier
 from fintech_kernel.services import Services
@@ -36,6 +40,10 @@ class AppContext:
     journal: Journal
     operations: Operations
     events: Events
+    sealer: Sealer
+    transparency: TransparencyLog
+    audit_access: AuditAccess
+    metrics: Metrics
     permissions: Permissions
     keyring: KeyRing
     tokens: TokenVerifier

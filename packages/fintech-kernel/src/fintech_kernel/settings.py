@@ -7,7 +7,6 @@ from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fintech_kernel.errors import StartupFault
@@ -90,6 +89,34 @@ class KernelSettings(BaseSettings):
         description="how long a repeat waits for a running operation before it answers 409",
     )
 
+    operation_retention_days: Annotated[int, Field(ge=1, le=3650)] = Field(
+        default=30,
+        description="after so many days request and result of a finished operation are blanked",
+    )
+
+    audit_signing_key: SecretStr | None = Field(
+        default=None,
+        description="Ed25519 private key that signs tree heads: PEM, or base64 of its 32 bytes;"
+        " without it one is derived from APP_SECRET, which production refuses",
+    )
+    audit_log_origin: str = Field(
+        default="fintech/audit",
+        pattern=r"^[^\s+]{1,128}$",
+        description="name of the transparency log in its tree heads, such as pay.example.com/audit",
+    )
+    audit_keys_previous: tuple[str, ...] = Field(
+        default=(),
+        description="verification keys of earlier signing keys, as `fintech audit key` prints them",
+    )
+    audit_seal_seconds: Seconds = Field(
+        default=10.0, description="how often journal entries are sealed and a tree head is signed"
+    )
+
+    app_metrics: bool | None = Field(
+        default=None,
+        description="serve /metrics, without authentication; default: only in development and test",
+    )
+
     @model_validator(mode="after")
     def _checks(self) -> "KernelSettings":
         faults = [*self._key_faults(), *self._lease_faults()]
@@ -104,6 +131,13 @@ class KernelSettings(BaseSettings):
         """Whether /docs and the OpenAPI document are served."""
         if self.app_docs is not None:
             return self.app_docs
+        return self.app_env in {Environment.DEVELOPMENT, Environment.TEST}
+
+    @property
+    def metrics_served(self) -> bool:
+        """Whether /metrics is served."""
+        if self.app_metrics is not None:
+            return self.app_metrics
         return self.app_env in {Environment.DEVELOPMENT, Environment.TEST}
 
     def _key_faults(self) -> list[str]:
@@ -133,6 +167,8 @@ class KernelSettings(BaseSettings):
         database = urlsplit(self.db_base_url)
         if database.scheme != "https" and database.hostname not in LOOPBACK_HOSTS:
             faults.append("DB_BASE_URL must be https:// where the database is not on this machine")
+        if self.audit_signing_key is None:
+            faults.append("AUDIT_SIGNING_KEY is required: generate an Ed25519 key of its own")
         if self.docs_served:
             faults.append("APP_DOCS must be false: documentation is served without authentication")
         return faults
@@ -164,7 +200,8 @@ def load_settings(
             loaded[spec.name] = spec.model(_env_file=env_file, **fields)
         except ValidationError as error:
             faults += [
-                _fault_line(spec.model, fault) for fault in error.errors(include_input=False)
+                _fault_line(spec.model, fault["loc"], fault["msg"])
+                for fault in error.errors(include_input=False)
             ]
     if faults:
         raise StartupFault(faults)
@@ -176,9 +213,8 @@ def _names_production(given: Mapping[str, object]) -> bool:
     return named in {Environment.STAGING, Environment.PRODUCTION}
 
 
-def _fault_line(model: type[BaseSettings], fault: ErrorDetails) -> str:
-    location = fault["loc"]
+def _fault_line(model: type[BaseSettings], location: tuple[int | str, ...], text: str) -> str:
     prefix = str(model.model_config.get("env_prefix") or "")
     name = (prefix + "_".join(str(part) for part in location)).upper()
-    message = fault["msg"].removeprefix("Value error, ")
+    message = text.removeprefix("Value error, ")
     return f"{name}: {message}" if location else message

@@ -14,6 +14,7 @@ GOOD: dict[str, Any] = {
     "app_secret": "5d1e9a7c3b8f4062a1c5e7d9b3f10826",
     "jwt_secret": "0f6b1f0c8a5e4d3c9b7a695847362514",
     "db_base_url": "http://127.0.0.1:8800",
+    "audit_signing_key": "nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=",
 }
 KERNEL = SettingsSpec(name="kernel", model=KernelSettings)
 
@@ -82,6 +83,7 @@ def test_a_dotenv_file_is_read_in_development_and_never_in_production(tmp_path: 
         ({"jwt_secret": "changeme-changeme-changeme-changeme"}, "JWT_SECRET looks like an example"),
         ({"db_base_url": "http://database.internal:8800"}, "DB_BASE_URL must be https"),
         ({"app_docs": True}, "APP_DOCS must be false"),
+        ({"audit_signing_key": None}, "AUDIT_SIGNING_KEY is required"),
         ({"jwt_algorithm": "EdDSA"}, "JWT_PUBLIC_KEY is required"),
         ({"operation_lease_seconds": 10}, "OPERATION_LEASE_SECONDS must be above"),
     ],

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from fintech_kernel.canonical import Json
 from fintech_kernel.errors import InvalidRequest, NotFound
 
 PLATFORM: Final = ""
@@ -35,6 +36,14 @@ class Actor:
     def may_see(self, merchant_id: str) -> bool:
         """Whether objects of a merchant exist for this principal."""
         return self.is_platform or self.merchant_id == merchant_id
+
+    def to_json(self) -> dict[str, Json]:
+        """Return it as operations and journal entries store it."""
+        return {
+            "subject": self.subject,
+            "roles": list(self.roles),
+            "merchant_id": self.merchant_id,
+        }
 
     def merchant_for(self, merchant_id: str | None) -> str:
         """Return the merchant that a request is about: a merchant's principals have only theirs.

@@ -10,6 +10,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Any, Final
 
 from fintech_dbclient import Database, Row, UniqueViolation, Value
@@ -20,6 +21,7 @@ from fintech_kernel.domain.journal import Entry
 from fintech_kernel.hooks import AuditSink, EventHandler, Job
 from fintech_kernel.identifiers import Identifiers
 from fintech_kernel.infrastructure import queries
+from fintech_kernel.observability.metrics import Metrics
 
 DISPATCH_BATCH: Final = 50
 """Entries of one dispatch pass."""
@@ -39,6 +41,24 @@ BACKOFF_SECONDS_MAX: Final = 3600
 
 AUDIT_ATTEMPTS_MAX: Final = 20
 """A sink gets more patience than a handler: the trail should reach it after a long outage too."""
+
+
+OUTCOMES: Final = MappingProxyType({"done": "done", "pending": "failed", "dead": "dead"})
+"""A delivery's state after an attempt, as metrics name it."""
+
+DEAD_LETTERS_MAX: Final = 200
+"""Dead letters of one list, and of one statement that revives them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A delivery that failed too often and is not tried any more."""
+
+    delivery_id: str
+    handler: str
+    entry_id: str
+    attempts: int
+    error: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +82,13 @@ class Events:
         clock: Clock,
         identifiers: Identifiers,
         jitter: random.Random | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._identifiers = identifiers
         self._jitter = jitter or random.Random()  # noqa: S311 - spreads load, guards nothing
+        self._metrics = metrics or Metrics()
         self._subscribers: dict[str, Subscriber] = {}
         self._wake: Callable[[str], None] = lambda _job: None
 
@@ -151,6 +173,43 @@ class Events:
             async with asyncio.TaskGroup() as group:
                 for row in due.rows:
                     group.create_task(attempt(row))
+
+    async def dead(
+        self, *, handler: str | None = None, after: str = "", limit: int = DEAD_LETTERS_MAX
+    ) -> list[DeadLetter]:
+        """Return dead letters by id behind ``after``, of one handler or of all."""
+        found = await self._database.execute(
+            queries.dead_deliveries(handler=handler, after=after, limit=limit)
+        )
+        return [_dead_letter(row) for row in found.rows]
+
+    async def retry(self, delivery_id: str) -> bool:
+        """Deliver a dead letter again, with all its attempts; False where there is none of this id.
+
+        Later entries of its stream may have been delivered meanwhile: its handler sees it late. Several
+        dead letters of one stream come in their order.
+        """
+        _, read_back = await self._database.run(
+            [
+                queries.revive_delivery(
+                    delivery_id=delivery_id,
+                    nonce=self._identifiers.nonce(),
+                    now=self._clock.now_milliseconds(),
+                ),
+                queries.delivery_by_id(delivery_id),
+            ]
+        )
+        rows = read_back.unwrap().rows
+        return bool(rows) and rows[0]["state"] == "pending"
+
+    async def retry_all(self, handler: str) -> int:
+        """Deliver all dead letters of a handler again; return how many there were."""
+        revived, after = 0, ""
+        while letters := await self.dead(handler=handler, after=after):
+            for letter in letters:
+                revived += await self.retry(letter.delivery_id)
+            after = letters[-1].delivery_id
+        return revived
 
     def _delivery_job(self, subscriber: Subscriber) -> Job:
         async def run() -> None:
@@ -241,11 +300,12 @@ class Events:
         if not error:
             state, settled_nonce, pause = "done", f"done:{delivery['delivery_id']}", 0
         elif attempts >= subscriber.attempts_max:
-            state, settled_nonce, pause = "dead", f"dead:{delivery['delivery_id']}", 0
+            state, settled_nonce, pause = "dead", queries.dead_nonce(delivery["delivery_id"]), 0
             logger.error("delivery dead-lettered", handler=subscriber.name, attempts=attempts)
         else:
             state, settled_nonce = "pending", self._identifiers.nonce()
             pause = self._backoff_milliseconds(attempts)
+        self._metrics.deliveries.labels(subscriber.name, OUTCOMES[state]).inc()
         await self._database.execute(
             queries.settle_delivery(
                 nonce=nonce,
@@ -273,6 +333,17 @@ class Events:
     def _backoff_milliseconds(self, attempts: int) -> int:
         ceiling = min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS_MIN * 2 ** min(attempts, 16))
         return int(self._jitter.uniform(ceiling / 2, ceiling) * MILLISECONDS_PER_SECOND)
+
+
+def _dead_letter(row: Row) -> DeadLetter:
+    columns: dict[str, Any] = dict(row)
+    return DeadLetter(
+        delivery_id=columns["delivery_id"],
+        handler=columns["handler"],
+        entry_id=columns["entry_id"],
+        attempts=columns["attempts"],
+        error=columns["error"],
+    )
 
 
 def _delivery_job_name(subscriber: str) -> str:

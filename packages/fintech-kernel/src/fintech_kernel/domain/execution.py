@@ -307,7 +307,7 @@ class Execution:
             entries = stream.next_entries(
                 self._drafts(decide, stream),
                 step_key=step_key,
-                actor=_actor_json(self.record.actor),
+                actor=self.record.actor.to_json(),
                 request_id=self.record.request_id,
                 occurred_at=self.clock.now_milliseconds(),
             )
@@ -409,11 +409,3 @@ class Execution:
 
 def _statement(part: Write | Statement) -> Statement:
     return part.statement if isinstance(part, Write) else part
-
-
-def _actor_json(actor: Actor) -> dict[str, Json]:
-    return {
-        "subject": actor.subject,
-        "roles": list(actor.roles),
-        "merchant_id": actor.merchant_id,
-    }

@@ -26,6 +26,7 @@ from fintech_kernel.domain.execution import (
     RaceLost,
     Superseded,
 )
+from fintech_kernel.domain.journal import Entry
 from fintech_kernel.errors import (
     IdempotencyKeyExpired,
     IdempotencyKeyReused,
@@ -39,6 +40,7 @@ from fintech_kernel.hooks import OperationHandler
 from fintech_kernel.identifiers import Identifiers
 from fintech_kernel.infrastructure import queries
 from fintech_kernel.observability.context import current_request_id, note_operation
+from fintech_kernel.observability.metrics import Metrics
 
 POLL_SECONDS_MAX: Final = 0.1
 """Longest pause (full jitter) between looks at an operation that somebody else runs."""
@@ -50,6 +52,12 @@ RECOVERY_BATCH: Final = 50
 RECOVERY_CONCURRENCY: Final = 8
 RECOVERY_ATTEMPTS_ALARM: Final = 10
 """From this attempt on every failure is logged as an alarm. Operations are never dropped."""
+
+STOPPING: Final = "stopping"
+"""Why a lease is handed back when the server stops: no failure, so the next run is not put off."""
+
+DRAIN_SECONDS: Final = 10.0
+"""How long operations under way may take to end when the server stops."""
 
 BACKOFF_SECONDS_MIN: Final = 1
 BACKOFF_SECONDS_MAX: Final = 900
@@ -124,6 +132,7 @@ class Operations:
         wait_seconds: float,
         on_finished: Callable[[], None] = lambda: None,
         jitter: random.Random | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -133,6 +142,8 @@ class Operations:
         self._wait_seconds = wait_seconds
         self._on_finished = on_finished
         self._jitter = jitter or random.Random()  # noqa: S311 - spreads load, guards nothing
+        self._metrics = metrics or Metrics()
+        self._missing_kinds: set[str] = set()
         self._handlers: dict[str, OperationHandler] = {}
         self._tasks: set[asyncio.Task[Answer]] = set()
 
@@ -177,10 +188,14 @@ class Operations:
     async def recover(self) -> int:
         """Take over operations that nobody finished; return how many were tried.
 
-        Kinds without a handler here are left alone: their plugin is not installed in this process.
+        Kinds without a handler here are reported and left alone: their plugin is not installed in
+        this process.
         """
         now = self._clock.now_milliseconds()
-        if not self._handlers:
+        counted = await self._database.execute(queries.overdue_kinds(now))
+        waiting = {str(row["kind"]): int(str(row["operations"])) for row in counted.rows}
+        self._report(waiting)
+        if not waiting.keys() & self._handlers.keys():
             return 0
         overdue = await self._database.execute(
             queries.overdue_operations(kinds=self.kinds, now=now, limit=RECOVERY_BATCH)
@@ -197,10 +212,40 @@ class Operations:
                 group.create_task(attempt(record))
         return len(records)
 
-    async def drain(self) -> None:
-        """Wait for the operations under way; called when the server stops."""
-        if self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+    async def entries(self, operation_id: str) -> tuple[Entry, ...]:
+        """Return what an operation wrote to the journal, in the order of its steps."""
+        result = await self._database.execute(queries.entries_of_operation(operation_id))
+        return tuple(Entry.from_row(row) for row in result.rows)
+
+    async def drain(self, seconds: float = DRAIN_SECONDS) -> None:
+        """Let the operations under way end; who is not done by then hands its lease back.
+
+        Called when the server stops. What was handed back another process runs at once.
+        """
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(self._tasks, timeout=seconds)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    def _report(self, waiting: Mapping[str, int]) -> None:
+        """Say what waits for recovery, and once per start which kinds nobody here can run."""
+        self._metrics.operations_overdue.clear()
+        self._metrics.operations_not_installed.clear()
+        for kind, count in waiting.items():
+            if kind in self._handlers:
+                self._metrics.operations_overdue.labels(kind).set(count)
+                continue
+            self._metrics.operations_not_installed.labels(kind).set(count)
+            if kind not in self._missing_kinds:
+                self._missing_kinds.add(kind)
+                logger.error(
+                    "operations wait for a plugin that is not installed here",
+                    kind=kind,
+                    count=count,
+                    alarm=True,
+                )
 
     async def _claim_and_run(self, call: OperationCall) -> Answer:
         with new_deadline(self._attempt_seconds):
@@ -338,8 +383,9 @@ class Operations:
             await self._hand_back(record, reason=type(error).__name__)
             raise OutcomeUnknown(operation_id) from error
         except asyncio.CancelledError:
-            await self._hand_back(record, reason="stopping")
+            await self._hand_back(record, reason=STOPPING)
             raise
+        self._metrics.operations_finished.labels(record.kind, finished.state.value).inc()
         self._on_finished()
         return Answer(
             operation_id=operation_id,
@@ -363,14 +409,20 @@ class Operations:
     async def _hand_back(self, record: OperationRecord, *, reason: str) -> None:
         """End our lease and tell recovery when to come; best effort, since the lease ends by itself."""
         now = self._clock.now_milliseconds()
-        next_run_at = now + self._backoff_milliseconds(record.attempts)
-        alarm = logger.error if record.attempts >= RECOVERY_ATTEMPTS_ALARM else logger.warning
+        stopping = reason == STOPPING
+        next_run_at = now if stopping else now + self._backoff_milliseconds(record.attempts)
+        self._metrics.operation_attempts_failed.labels(record.kind, reason).inc()
+        is_alarm = record.attempts >= RECOVERY_ATTEMPTS_ALARM and not stopping
+        if is_alarm:
+            self._metrics.operations_alarmed.labels(record.kind).inc()
+        alarm = logger.error if is_alarm else logger.warning
         alarm(
             "operation not finished; recovery will run it again",
             operation_id=record.operation_id,
             kind=record.kind,
             attempts=record.attempts,
             reason=reason,
+            alarm=is_alarm,
         )
         try:
             with new_deadline(HAND_BACK_SECONDS):
@@ -435,10 +487,6 @@ def _refuse_other_request(call: OperationCall, record: OperationRecord) -> None:
 def _request_json(record: OperationRecord) -> Mapping[str, Json]:
     return {
         "command": record.command,
-        "actor": {
-            "subject": record.actor.subject,
-            "roles": list(record.actor.roles),
-            "merchant_id": record.actor.merchant_id,
-        },
+        "actor": record.actor.to_json(),
         "request_id": record.request_id,
     }

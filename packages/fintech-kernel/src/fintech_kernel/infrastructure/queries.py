@@ -5,7 +5,7 @@ query profile.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, LiteralString
 
 from fintech_dbclient import Statement, Value
 from fintech_dbclient.statements import repeated
@@ -261,4 +261,54 @@ def settle_delivery(
         sql="UPDATE deliveries SET state = ?, nonce = ?, lease_until = 0, next_run_at = ?, error = ?"
         " WHERE nonce = ?",
         params=(state, settled_nonce, next_run_at, error, nonce),
+    )
+
+
+def dead_nonce(delivery_id: str) -> str:
+    """Return the nonce of a dead-lettered delivery."""
+    return f"dead:{delivery_id}"
+
+
+def dead_deliveries(*, handler: str | None, after: str, limit: int) -> Statement:
+    """Read dead letters by id, of one handler or of all."""
+    only: LiteralString = "" if handler is None else " AND handler = ?"
+    given = () if handler is None else (handler,)
+    return Statement(
+        name="deliveries.dead",
+        sql="SELECT "
+        + _DELIVERY_COLUMNS
+        + " FROM deliveries WHERE state = 'dead' AND delivery_id > ?"
+        + only
+        + " ORDER BY delivery_id LIMIT ?",
+        params=(after, *given, limit),
+    )
+
+
+def revive_delivery(*, delivery_id: str, nonce: str, now: int) -> Statement:
+    """Make a dead letter pending again, with all its attempts."""
+    return Statement(
+        name="deliveries.revive",
+        sql="UPDATE deliveries SET state = 'pending', nonce = ?, lease_until = 0, attempts = 0,"
+        " next_run_at = ? WHERE nonce = ?",
+        params=(nonce, now, dead_nonce(delivery_id)),
+    )
+
+
+def overdue_kinds(now: int) -> Statement:
+    """Count running operations whose waiting time is over, by kind."""
+    return Statement(
+        name="operations.overdue_kinds",
+        sql="SELECT kind, COUNT(*) AS operations FROM operations"
+        " WHERE state = 'running' AND next_run_at <= ? GROUP BY kind",
+        params=(now,),
+    )
+
+
+def entries_of_operation(operation_id: str) -> Statement:
+    """Read what an operation wrote, in whatever streams: its step keys begin with its id and a colon."""
+    return Statement(
+        name="journal.by_operation",
+        sql="SELECT " + _JOURNAL_COLUMNS + " FROM journal WHERE step_key >= ? AND step_key < ?"
+        " ORDER BY occurred_at, stream_id, seq",
+        params=(f"{operation_id}:", f"{operation_id};"),
     )

@@ -87,4 +87,47 @@ EVENTS: Final = Migration(
     ),
 )
 
-MIGRATIONS: Final = (OPERATIONS, JOURNAL, EVENTS)
+AUDIT: Final = Migration(
+    number=4,
+    name="audit",
+    statements=(
+        """
+        CREATE TABLE IF NOT EXISTS audit_log (
+            position BIGINT NOT NULL PRIMARY KEY,
+            entry_id TEXT NOT NULL UNIQUE,
+            leaf_hash TEXT NOT NULL,
+            merchant_id TEXT NOT NULL,
+            stream_id TEXT NOT NULL,
+            type TEXT NOT NULL,
+            subject TEXT NOT NULL)
+        """,
+        "CREATE INDEX IF NOT EXISTS audit_log_merchant ON audit_log (merchant_id, position)",
+        "CREATE INDEX IF NOT EXISTS audit_log_stream ON audit_log (stream_id, position)",
+        "CREATE INDEX IF NOT EXISTS audit_log_type ON audit_log (type, position)",
+        "CREATE INDEX IF NOT EXISTS audit_log_subject ON audit_log (subject, position)",
+        """
+        CREATE TABLE IF NOT EXISTS audit_nodes (
+            node_id BIGINT NOT NULL PRIMARY KEY,
+            hash TEXT NOT NULL)
+        """,
+        """
+        CREATE TABLE IF NOT EXISTS tree_heads (
+            tree_size BIGINT NOT NULL PRIMARY KEY,
+            root_hash TEXT NOT NULL,
+            signed_at BIGINT NOT NULL,
+            note TEXT NOT NULL)
+        """,
+        "CREATE INDEX IF NOT EXISTS journal_sealed ON journal (sealed, occurred_at)",
+    ),
+)
+
+RETENTION: Final = Migration(
+    number=5,
+    name="retention",
+    statements=(
+        "ALTER TABLE operations ADD COLUMN blanked BIGINT NOT NULL DEFAULT 0",
+        "CREATE INDEX IF NOT EXISTS operations_blanked ON operations (blanked, finished_at)",
+    ),
+)
+
+MIGRATIONS: Final = (OPERATIONS, JOURNAL, EVENTS, AUDIT, RETENTION)

@@ -19,6 +19,7 @@ SETTINGS: Final[Mapping[str, object]] = {
     "app_env": "test",
     "app_secret": "0f6b1f0c8a5e4d3c9b7a6958473625140f6b1f0c8a5e4d3c",
     "jwt_secret": "5d1e9a7c3b8f4062a1c5e7d9b3f1082645d1e9a7c3b8f406",
+    "audit_signing_key": "nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=",
     "app_jobs": False,
 }
 """Settings of test apps: secrets that guard nothing, and jobs run by the test, not by the clock."""

@@ -12,16 +12,24 @@ from random import Random
 from typing import Final, cast
 
 from fastapi import FastAPI
-from fintech_dbclient import Database, HttpDatabase, OnCall, migrate
+from fintech_dbclient import CallRecord, Database, HttpDatabase, OnCall, migrate
 from loguru import logger
 
-from fintech_kernel.clock import Clock, SystemClock
+from fintech_kernel.clock import MILLISECONDS_PER_SECOND, Clock, SystemClock
 from fintech_kernel.context import AppContext
+from fintech_kernel.domain.audit_access import AuditAccess
 from fintech_kernel.domain.events import Events
 from fintech_kernel.domain.jobs import JobRunner
 from fintech_kernel.domain.journal import Journal
 from fintech_kernel.domain.operations import Operations
 from fintech_kernel.domain.permissions import Permissions
+from fintech_kernel.domain.retention import (
+    RETENTION_EVERY_SECONDS,
+    RETENTION_TIMEOUT_SECONDS,
+    Retention,
+)
+from fintech_kernel.domain.sealing import SEAL_TIMEOUT_SECONDS, Sealer
+from fintech_kernel.domain.transparency import TransparencyLog
 from fintech_kernel.errors import StartupFault
 from fintech_kernel.hooks import (
     HealthCheck,
@@ -35,10 +43,12 @@ from fintech_kernel.host import PluginHost
 from fintech_kernel.identifiers import OBJECT_ID, Identifiers, RandomIdentifiers
 from fintech_kernel.infrastructure.tables import MIGRATIONS
 from fintech_kernel.observability.context import current_request_id
+from fintech_kernel.observability.metrics import Metrics
+from fintech_kernel.security.audit_keys import audit_keys_previous, audit_signer
 from fintech_kernel.security.secrets import KeyRing
 from fintech_kernel.security.tokens import TokenIssuer, TokenVerifier
 from fintech_kernel.settings import KernelSettings, load_settings
-from fintech_kernel.web import health, operations
+from fintech_kernel.web import audit, health, metrics, operations
 from fintech_kernel.web.middleware import install_middleware
 from fintech_kernel.web.openapi import install_openapi
 from fintech_kernel.web.problems import ProblemHandlers
@@ -118,9 +128,13 @@ def build_context(
     kernel = cast("KernelSettings", loaded[KERNEL])
     clock = overrides.clock or SystemClock()
     identifiers = overrides.identifiers or RandomIdentifiers(clock)
-    database = overrides.database or open_database(kernel, on_call=overrides.on_database_call)
+    counted = Metrics()
+    on_call = _both(counted.database_call, overrides.on_database_call)
+    database = overrides.database or open_database(kernel, on_call=on_call)
     jitter = overrides.jitter or Random()  # noqa: S311 - spreads load, guards nothing
-    events = Events(database=database, clock=clock, identifiers=identifiers, jitter=jitter)
+    events = Events(
+        database=database, clock=clock, identifiers=identifiers, jitter=jitter, metrics=counted
+    )
     context = AppContext(
         settings=kernel,
         plugin_settings={name: one for name, one in loaded.items() if name != KERNEL},
@@ -137,9 +151,19 @@ def build_context(
             wait_seconds=kernel.operation_wait_seconds,
             on_finished=events.wake,
             jitter=jitter,
+            metrics=counted,
         ),
         events=events,
-        permissions=Permissions([*operations.PERMISSIONS, *host.permissions()]),
+        sealer=Sealer(
+            database=database,
+            clock=clock,
+            signer=audit_signer(kernel),
+            keys_previous=audit_keys_previous(kernel),
+        ),
+        transparency=TransparencyLog(database),
+        audit_access=AuditAccess(database=database, clock=clock, identifiers=identifiers),
+        metrics=counted,
+        permissions=Permissions([*operations.PERMISSIONS, *audit.PERMISSIONS, *host.permissions()]),
         keyring=KeyRing(kernel),
         tokens=TokenVerifier(kernel, clock),
         token_issuer=_token_issuer(kernel, clock, identifiers),
@@ -228,7 +252,45 @@ def _jobs(host: PluginHost, context: AppContext) -> list[Job]:
         every_seconds=RECOVERY_EVERY_SECONDS,
         timeout_seconds=RECOVERY_TIMEOUT_SECONDS,
     )
-    return [recovery, *context.events.jobs(), *host.jobs(context)]
+    retention = Retention(
+        database=context.database,
+        clock=context.clock,
+        days=context.settings.operation_retention_days,
+    )
+
+    async def retain() -> None:
+        await retention.run()
+
+    async def seal() -> None:
+        head = await context.sealer.seal()
+        if head is not None:
+            context.metrics.audit_log_size.set(head.size)
+            context.metrics.audit_signed_at_seconds.set(head.signed_at / MILLISECONDS_PER_SECOND)
+
+    blanking = Job(
+        name="operations.retention",
+        run=retain,
+        every_seconds=RETENTION_EVERY_SECONDS,
+        timeout_seconds=RETENTION_TIMEOUT_SECONDS,
+    )
+    sealing = Job(
+        name="audit.seal",
+        run=seal,
+        every_seconds=context.settings.audit_seal_seconds,
+        timeout_seconds=SEAL_TIMEOUT_SECONDS,
+    )
+    return [recovery, blanking, sealing, *context.events.jobs(), *host.jobs(context)]
+
+
+def _both(first: OnCall, second: OnCall | None) -> OnCall:
+    """Return one listener of two."""
+
+    def on_call(record: CallRecord) -> None:
+        first(record)
+        if second is not None:
+            second(record)
+
+    return on_call
 
 
 def _token_issuer(
@@ -249,11 +311,16 @@ def _mount_routes(app: FastAPI, host: PluginHost, context: AppContext) -> None:
     checks = [_database_check(context.database), *host.health_checks(context)]
     app.include_router(health.health_router(checks))
     app.include_router(operations.operations_router())
+    app.include_router(audit.audit_router())
+    public = [*health.PUBLIC]
+    if context.settings.metrics_served:
+        app.include_router(metrics.metrics_router(context.metrics))
+        public += metrics.PUBLIC
     app.openapi_tags = [
         {"name": "health", "description": "Whether the process runs and can serve."},
         {"name": "operations", "description": "What became of a request, by its operation."},
+        audit.TAG,
     ]
-    public = [*health.PUBLIC]
     for declared in host.routes(context):
         mount = cast("RouteMount", declared.item)
         prefix = declared.plugin.manifest.route_prefix + mount.prefix
