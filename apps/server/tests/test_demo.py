@@ -86,15 +86,24 @@ def test_minor_units_are_shown_by_the_currency_s_own_digits(
     assert minor(amount, currency) == shown
 
 
-def test_lines_to_paste_are_lines() -> None:
-    welcome = Welcome(
+def welcome(*, takes_payments: bool) -> Welcome:
+    return Welcome(
         url="http://127.0.0.1:8000",
         merchant_id="mer_1",
         merchant_token="t" * 400,
         platform_token="p" * 400,
         lifetime_minutes=15,
         folder=".fintech",
+        takes_payments=takes_payments,
     )
 
-    assert all("\n" not in line and "t" * 400 in line for line in welcome.curl_lines())
-    assert set(welcome.curl_lines()) <= set(welcome.lines())
+
+def test_where_payments_are_not_installed_there_is_nothing_to_paste() -> None:
+    assert not any("curl" in line for line in welcome(takes_payments=False).lines())
+
+
+def test_lines_to_paste_are_lines() -> None:
+    shown = welcome(takes_payments=True)
+
+    assert all("\n" not in line and "t" * 400 in line for line in shown.curl_lines())
+    assert set(shown.curl_lines()) <= set(shown.lines())

@@ -8,6 +8,13 @@ from fintech_server.tokens import PLATFORM_ADMIN, SignedTokens
 
 NAME: Final = "Demo Merchant"
 SUBJECT: Final = "fintech_dev"
+CREATES_MERCHANTS: Final = "merchants.create"
+CREATES_PAYMENTS: Final = "payments.create"
+"""Kinds of operations that say what is served: which plugins are installed is the person's choice."""
+
+MERCHANT_WITHOUT_DIRECTORY: Final = "dev_merchant"
+"""Stands for a merchant where no plugin knows merchants."""
+
 FORM: Final = 1
 """Number of the form below: another body needs another key."""
 

@@ -19,6 +19,7 @@ class Welcome:
     platform_token: str
     lifetime_minutes: int
     folder: str
+    takes_payments: bool
 
     def lines(self) -> list[str]:
         """Return the lines."""
@@ -28,7 +29,7 @@ class Welcome:
             f"API          {self.url}/v1",
             f"docs         {self.url}/docs",
             f"health       {self.url}/health/ready",
-            f"demo         fintech demo --url {self.url} --data-folder {self.folder}",
+            *self._demo(),
             "",
             f"Tokens live {self.lifetime_minutes} minutes. Merchant {self.merchant_id}:",
             self.merchant_token,
@@ -37,10 +38,22 @@ class Welcome:
             self.platform_token,
             f"  a fresh one: {fresh} --role platform_admin",
             "",
+            *self._to_paste(),
+            "Ctrl-C stops the server, then its database.",
+        ]
+
+    def _demo(self) -> list[str]:
+        if not self.takes_payments:
+            return []
+        return [f"demo         fintech demo --url {self.url} --data-folder {self.folder}"]
+
+    def _to_paste(self) -> list[str]:
+        if not self.takes_payments:
+            return ["Payments are not installed; `fintech plugins` shows what is.", ""]
+        return [
             "Take a payment, list payments, refund 30.00 of the latest:",
             *self.curl_lines(),
             "",
-            "Ctrl-C stops the server, then its database.",
         ]
 
     def curl_lines(self) -> tuple[str, str, str]:

@@ -108,20 +108,29 @@ async def _accompany(app: "FastAPI", folder: DataFolder, held: _Database, url: s
 
 
 def _welcome(app: "FastAPI", folder: DataFolder, url: str) -> "Welcome":
-    """Make the demo merchant, through the API like anybody, and its tokens."""
+    """Make the demo merchant, through the API like anybody, where merchants are served; and tokens."""
     from fintech_kernel.domain.permissions import MERCHANT_ADMIN, PLATFORM_ADMIN  # see _app
 
     from fintech_server.client import ApiClient
-    from fintech_server.onboarding import SUBJECT, demo_merchant
+    from fintech_server.onboarding import (
+        CREATES_MERCHANTS,
+        CREATES_PAYMENTS,
+        MERCHANT_WITHOUT_DIRECTORY,
+        SUBJECT,
+        demo_merchant,
+    )
     from fintech_server.tokens import SignedTokens
     from fintech_server.welcome import Welcome
 
     tokens = SignedTokens(app.state.context.settings)
-    client = ApiClient(_reachable(url), patience_seconds=ONBOARD_SECONDS_MAX)
-    try:
-        merchant_id = demo_merchant(client, folder, tokens)
-    finally:
-        client.close()
+    kinds = app.state.context.operations.kinds
+    merchant_id = MERCHANT_WITHOUT_DIRECTORY
+    if CREATES_MERCHANTS in kinds:
+        client = ApiClient(_reachable(url), patience_seconds=ONBOARD_SECONDS_MAX)
+        try:
+            merchant_id = demo_merchant(client, folder, tokens)
+        finally:
+            client.close()
     return Welcome(
         url=_reachable(url),
         merchant_id=merchant_id,
@@ -129,6 +138,7 @@ def _welcome(app: "FastAPI", folder: DataFolder, url: str) -> "Welcome":
         platform_token=tokens.bearer(role=PLATFORM_ADMIN, subject=SUBJECT, merchant_id=""),
         lifetime_minutes=tokens.lifetime_seconds // 60,
         folder=str(folder.path),
+        takes_payments=CREATES_PAYMENTS in kinds,
     )
 
 
