@@ -34,9 +34,7 @@ def test_version_lists_every_fintech_package(run: Any) -> None:
     names = [line.split()[0] for line in run("version").stdout.splitlines()]
 
     assert names == sorted(names)
-    assert {"fintech-dbclient", "fintech-kernel", "fintech-payments", "fintech-server"} <= set(
-        names
-    )
+    assert {"fintech-dbclient", "fintech-kernel", "fintech-server"} <= set(names)
 
 
 def test_an_unknown_command_is_a_fault_of_use(run: Any) -> None:
@@ -58,7 +56,7 @@ def test_migrate_applies_once_and_then_finds_everything_done(
     assert (first.code, second.code) == (0, 0), first.stderr + second.stderr
     assert "fintech-kernel: 0 applied" not in first.stdout
     assert all(": 0 applied, " in line for line in second.stdout.splitlines())
-    assert len(second.stdout.splitlines()) == 5
+    assert len(second.stdout.splitlines()) == len(first.stdout.splitlines()) > 0
 
 
 def test_conformance_runs_the_kit_and_returns_its_verdict(run: Any, tmp_path: Path) -> None:

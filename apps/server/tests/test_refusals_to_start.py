@@ -22,13 +22,11 @@ def test_serve_names_every_fault_of_the_settings_at_once(
     run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("APP_PORT", "70000")
-    monkeypatch.setenv("PAYMENTS_ANSWER_SECONDS", "soon")
+    monkeypatch.setenv("DB_TIMEOUT_SECONDS", "soon")
 
     outcome = run("serve")
 
-    assert_lines(
-        outcome, "APP_PORT: ", "APP_SECRET: ", "DB_BASE_URL: ", "PAYMENTS_ANSWER_SECONDS: "
-    )
+    assert_lines(outcome, "APP_PORT: ", "APP_SECRET: ", "DB_BASE_URL: ", "DB_TIMEOUT_SECONDS: ")
 
 
 def test_serve_generates_nothing(run: Any, empty_folder: Path) -> None:
