@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from fintech_dbclient import Database, Row
-from fintech_kernel.clock import MILLISECONDS_PER_SECOND, Clock
+from fintech_kernel.clock import Clock
 from fintech_kernel.contracts.processors import Outcome, Processor, ProcessorAnswer
 from fintech_kernel.domain.actors import job_actor
 from fintech_kernel.domain.codec import to_json
@@ -16,7 +16,7 @@ from fintech_kernel.errors import TryAgainLater
 from fintech_payments.domain.history import fold_payment
 from fintech_payments.domain.model import OpenOutcome
 from fintech_payments.domain.service import RESOLVE
-from fintech_payments.domain.steps import Step
+from fintech_payments.domain.steps import Step, may_send
 from fintech_payments.domain.workflows import ResolvePayment
 from fintech_payments.infrastructure import queries
 
@@ -103,8 +103,8 @@ class Resolver:
             return None
         answer = await processor.query(key=outcome.key)
         if answer is None:
-            age = self._clock.now_milliseconds() - outcome.opened_at
-            if age < processor.capabilities.key_retention_seconds * MILLISECONDS_PER_SECOND:
+            now = self._clock.now_milliseconds()
+            if may_send(processor.capabilities, since=outcome.opened_at, now=now):
                 answer = await Step.reopened(stream, outcome).call(processor)
         if answer is None or answer.outcome in {Outcome.PENDING, Outcome.UNKNOWN}:
             return None

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from fintech_kernel.contracts.processors import Processor, ProcessorAnswer
+from fintech_kernel.clock import MILLISECONDS_PER_SECOND
+from fintech_kernel.contracts.processors import Processor, ProcessorAnswer, ProcessorCapabilities
 from fintech_kernel.domain.execution import Appended
 from fintech_kernel.domain.journal import Stream
 from fintech_kernel.money import Money
@@ -11,6 +12,16 @@ from fintech_payments.domain import events
 from fintech_payments.domain.events import CaptureMode, Effect
 from fintech_payments.domain.history import CODEC, fold_payment
 from fintech_payments.domain.model import OpenOutcome, Payment
+
+
+def may_send(capabilities: ProcessorCapabilities, *, since: int, now: int) -> bool:
+    """Whether a call may (still) be sent under its key; times are UTC milliseconds.
+
+    A call that leaves now may arrive ``in_flight_limit`` later, and the processor must still know the
+    key then; the first call cannot have been sent before ``since``.
+    """
+    sure_seconds = capabilities.key_retention_seconds - capabilities.in_flight_limit_seconds
+    return now < since + sure_seconds * MILLISECONDS_PER_SECOND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ from fintech_payments.domain.events import CaptureMode, Effect, PaymentEvent
 from fintech_payments.domain.history import CODEC, drafts, fold_payment
 from fintech_payments.domain.model import OpenOutcome, Payment
 from fintech_payments.domain.projection import read_model
-from fintech_payments.domain.steps import Step
+from fintech_payments.domain.steps import Step, may_send
 from fintech_payments.domain.views import payment_view, refund_view
 from fintech_payments.infrastructure import queries
 
@@ -93,8 +93,11 @@ class PaymentWorkflows:
             answer = ProcessorAnswer(outcome=Outcome.UNKNOWN)  # the row that stands is used instead
         else:
             answer = await self._ask(
+                execution,
                 command.processor,
-                lambda processor: processor.authorize(
+                key=execution.key(Effect.AUTHORIZE),
+                since=execution.record.created_at,
+                call=lambda processor: processor.authorize(
                     key=execution.key(Effect.AUTHORIZE),
                     payment_id=command.payment_id,
                     amount=command.amount,
@@ -183,7 +186,13 @@ class PaymentWorkflows:
         step = Step.of(decided, effect, execution.operation_id)
         answer = ProcessorAnswer(outcome=Outcome.UNKNOWN)
         if not decided.stream.step(execution.key(effect)):
-            answer = await self._ask(step.payment.processor, step.call)
+            answer = await self._ask(
+                execution,
+                step.payment.processor,
+                key=step.key,
+                since=decided.entries[0].occurred_at,
+                call=step.call,
+            )
         return await execution.conclude(
             stream=decided.stream,
             step=effect,
@@ -273,11 +282,24 @@ class PaymentWorkflows:
     # --- the processor
 
     async def _ask(
-        self, name: str, call: Callable[[Processor], Awaitable[ProcessorAnswer]]
+        self,
+        execution: Execution,
+        name: str,
+        *,
+        key: str,
+        since: int,
+        call: Callable[[Processor], Awaitable[ProcessorAnswer]],
     ) -> ProcessorAnswer:
-        """Call the processor; while its answer is unknown send the same call again, for a while."""
+        """Call the processor; while its answer is unknown send the same call again, for a while.
+
+        Only while it surely remembers the key: whoever recovers a step a day later (``since`` is when it
+        was decided, UTC milliseconds) must not have it done twice, and asks its books instead.
+        """
         processor = self._processors[name]
         answer = ProcessorAnswer(outcome=Outcome.UNKNOWN)
+        now = execution.clock.now_milliseconds()
+        if not may_send(processor.capabilities, since=since, now=now):
+            return await processor.query(key=key) or answer
         try:
             async with asyncio.timeout(self._answer_seconds):
                 for pause in (*RESEND_SECONDS, None):
