@@ -158,6 +158,7 @@ class Client:
             patience = self.world.draw.uniform(0, 0.05)
         done, _ = await asyncio.wait([task], timeout=patience)
         if not done:
+            task.add_done_callback(_retrieve_exception)
             task.cancel()
             raise TimeoutError
         if task.cancelled():
@@ -179,6 +180,12 @@ class Client:
         for answer in self.world.told[request.identity].answers:
             if answer.state is OperationState.RUNNING:
                 self.world.seen_wrong.append(("I5", f"{request.label}: running is no answer"))
+
+
+def _retrieve_exception(task: "asyncio.Task[Answer]") -> None:
+    """Mark the exception as seen: the client has gone."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _served(request: Request, context: AppContext, call: IdempotentCall) -> Answer:

@@ -45,6 +45,7 @@ class SimulatedDatabase:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds_left(TIMEOUT_SECONDS)
         backoff = Backoff(random=world.jitter)
+        without = _impossible(world, sequence)
         was_sent = False
         attempt = 0
         if loop.time() >= deadline:
@@ -57,6 +58,7 @@ class SimulatedDatabase:
                     label,
                     lambda fault: _apply(world, sequence, fault),
                     timeout_seconds=min(REQUEST_TIMEOUT_SECONDS, deadline - loop.time()),
+                    without=without,
                 )
             except Lost:
                 was_sent = True
@@ -79,6 +81,13 @@ class SimulatedDatabase:
         if self.world is None:
             raise NotApplied("no schedule is on")
         return self.world
+
+
+def _impossible(world: "World", sequence: Sequence[Statement]) -> tuple[Fault, ...]:
+    """Return the faults that a sequence cannot suffer: one statement is not torn, most read nothing."""
+    torn = () if len(sequence) > 1 else (Fault.TORN,)
+    stale = any(world.model.is_insert_select(statement) for statement in sequence)
+    return torn if stale else (*torn, Fault.STALE)
 
 
 def _apply(

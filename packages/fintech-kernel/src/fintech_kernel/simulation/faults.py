@@ -92,21 +92,21 @@ RARE_SHARE: Final = 0.15
 class Plan(Protocol):
     """Says which fault a call suffers, or None."""
 
-    def fault(self, number: int, port: Port) -> Fault | None:
-        """Return the fault of call ``number`` to ``port``."""
+    def fault(self, number: int, possible: Sequence[Fault]) -> Fault | None:
+        """Return the fault of call ``number``, one of the ``possible``."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class FixedPlan:
-    """Faults by number of call; a fault that the port cannot suffer is none."""
+    """Faults by number of call; one that the call cannot suffer is none."""
 
     faults: Mapping[int, Fault] = field(default_factory=dict[int, Fault])
 
-    def fault(self, number: int, port: Port) -> Fault | None:
+    def fault(self, number: int, possible: Sequence[Fault]) -> Fault | None:
         """Return the fault of call ``number``."""
         fault = self.faults.get(number)
-        return fault if fault in FAULTS_OF_PORT[port] else None
+        return fault if fault in possible else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,12 +116,12 @@ class RandomPlan:
     seed: int
     rate: float
 
-    def fault(self, number: int, port: Port) -> Fault | None:
+    def fault(self, number: int, possible: Sequence[Fault]) -> Fault | None:
         """Return the fault of call ``number``."""
         draw = random.Random(self.seed * 1_000_003 + number)  # noqa: S311 - a schedule, not a secret
         if draw.random() >= self.rate:
             return None
-        return draw_fault(draw, FAULTS_OF_PORT[port])
+        return draw_fault(draw, possible)
 
 
 def draw_fault(draw: random.Random, faults: Sequence[Fault]) -> Fault:

@@ -24,6 +24,10 @@ class Stuck(FintechError):
     """The schedule cannot end: nothing is left that could run, or it runs for ever."""
 
 
+async def _waited(tasks: "tuple[asyncio.Task[Any], ...]") -> None:
+    await asyncio.wait(tasks)
+
+
 class SimulatedLoop(asyncio.AbstractEventLoop):
     """Runs callbacks one at a time, in an order drawn from ``choice``.
 
@@ -43,6 +47,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._timers_made = 0
         self._steps = 0
         self._is_running = False
+        self._tasks: list[asyncio.Task[Any]] = []
         self.failures: list[str] = []
 
     # --- running
@@ -63,6 +68,15 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         finally:
             self._is_running = False
             events._set_running_loop(None)  # noqa: SLF001 # pyright: ignore[reportAttributeAccessIssue] - see above
+
+    def close(self) -> None:
+        """Cancel what still runs and let it unwind."""
+        while left := [task for task in self._tasks if not task.done()]:
+            for task in left:
+                task.cancel()
+            self._tasks = left
+            self.run_until_complete(_waited(tuple(left)))
+        self._tasks = []
 
     def _run_one(self) -> None:
         ready = self._ready
@@ -141,6 +155,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     ) -> "asyncio.Task[Value]":
         """Return a task of this loop."""
         task = asyncio.Task(coro, loop=self, name=name, context=context)
+        self._tasks.append(task)
         self._on_task(task)
         return task
 

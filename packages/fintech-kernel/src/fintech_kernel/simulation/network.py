@@ -6,12 +6,12 @@ still arrives. What is applied is a generator, one statement per step, so that o
 
 import asyncio
 import random
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
-from fintech_kernel.simulation.faults import NO_FAULTS, Fault, Plan, Port
+from fintech_kernel.simulation.faults import FAULTS_OF_PORT, NO_FAULTS, Fault, Plan, Port
 from fintech_kernel.simulation.processes import Incarnation, ProcessKilled, current_incarnation
 from fintech_kernel.simulation.trace import Trace
 
@@ -88,6 +88,7 @@ class Network:
         plan: which call suffers what.
         calls: how many calls were sent so far.
         struck: the faults that came to pass, by number of call.
+        possible: the faults that each call could have suffered.
         in_flight: calls that will still arrive.
     """
 
@@ -102,7 +103,8 @@ class Network:
         self.plan: Plan = NO_FAULTS
         self.calls = 0
         self.struck: dict[int, Fault] = {}
-        self.ports: dict[int, Port] = {}
+        self.possible: dict[int, tuple[Fault, ...]] = {}
+        self.jitter = random.Random(seed)  # noqa: S311 - a schedule, no secret
         self.in_flight = 0
 
     def later(self, seconds: float, callback: Callable[[], object]) -> None:
@@ -116,8 +118,9 @@ class Network:
         steps: Callable[[Fault | None], Generator[bool, None, Reply]],
         *,
         timeout_seconds: float,
+        without: Sequence[Fault] = (),
     ) -> Reply:
-        """Send a call and return the reply.
+        """Send a call and return the reply; ``without`` are faults that it cannot suffer.
 
         Raises:
             Lost: no reply within ``timeout_seconds``, or a useless one.
@@ -127,15 +130,19 @@ class Network:
         sender = current_incarnation.get()
         if sender is not None:
             sender.check_alive()
+        if self._weather.is_down(port):
+            await asyncio.sleep(self.jitter.uniform(0.1, 1.0))
+            raise Refused
         number = self.calls
         self.calls += 1
         draw = random.Random(self._seed * 999_983 + number)  # noqa: S311 - a schedule, no secret
-        fault = self.plan.fault(number, port)
+        possible = [one for one in FAULTS_OF_PORT[port] if one not in without]
+        fault = self.plan.fault(number, possible)
         who = f"{sender.process.name}.{sender.process.starts}" if sender else "world"
         what = f"#{number} {port.value} {label}"
         if fault is not None:
             self.struck[number] = fault
-        self.ports[number] = port
+        self.possible[number] = tuple(possible)
         try:
             reply = await self._travel(port, steps, fault, draw, sender, timeout_seconds)
         except (Lost, Refused, ProcessKilled) as error:
@@ -158,9 +165,6 @@ class Network:
         sender: Incarnation | None,
         timeout: float,
     ) -> Reply:
-        if self._weather.is_down(port):
-            await asyncio.sleep(0.005)
-            raise Refused
         if fault is Fault.KILLED_BEFORE:
             raise self._kill(sender)
         if fault is Fault.CLOCK and sender is not None:

@@ -11,7 +11,7 @@ from fintech_kernel.domain.jobs import run_once
 from fintech_kernel.errors import RequestRefused
 from fintech_kernel.hooks import Job
 from fintech_kernel.simulation.client import Client
-from fintech_kernel.simulation.faults import NO_FAULTS, Fault, Plan, Port
+from fintech_kernel.simulation.faults import NO_FAULTS, Fault, Plan
 from fintech_kernel.simulation.invariants import KERNEL
 from fintech_kernel.simulation.loop import SimulatedLoop, Stuck
 from fintech_kernel.simulation.processes import Process, ProcessKilled, adopt
@@ -41,13 +41,13 @@ class Outcome:
     """What became of a schedule.
 
     Attributes:
-        ports: what each call of the phase with faults went to, by number.
+        possible: what each call of the phase with faults could have suffered, by number.
         faults: what came to pass, by number of call.
     """
 
     violations: tuple[Violation, ...]
     faults: dict[int, Fault]
-    ports: dict[int, Port]
+    possible: dict[int, tuple[Fault, ...]]
     digest: str
     trace: str
 
@@ -69,19 +69,22 @@ def run_schedule(
     runtime.model.restore(story.start.database)
     world = World(runtime, loop, seed=seed, start=story.start)
     runtime.enter(world)
-    ports: dict[int, Port] = {}
+    possible: dict[int, tuple[Fault, ...]] = {}
     try:
-        loop.run_until_complete(_phases(world, story.script, plan, ports))
+        loop.run_until_complete(_phases(world, story.script, plan, possible))
         found = [*_verdict(world)]
     except Stuck as stuck:
         found = [Violation("I9", str(stuck))]
+    for process in world.processes:
+        process.incarnation.is_alive = False
+    loop.close()
     found += [Violation("unexpected", failure) for failure in loop.failures[:3]]
     found += [Violation(name, detail) for name, detail in dict.fromkeys(world.seen_wrong)]
     runtime.enter(None)
     return Outcome(
         violations=tuple(found),
         faults=dict(world.network.struck),
-        ports=ports,
+        possible=possible,
         digest=world.trace.digest() if traced else "",
         trace=world.trace.text() if found or traced else "",
     )
@@ -102,6 +105,7 @@ def make_snapshot(runtime: Runtime, script: Script, start: Snapshot | None = Non
         await script(Client(world))
 
     loop.run_until_complete(_phases(world, told, NO_FAULTS, {}))
+    loop.close()
     found = [*_verdict(world), *loop.failures, *world.seen_wrong]
     assert not found, found  # noqa: S101 - a start that is wrong proves nothing
     snapshot = world.snapshot()
@@ -113,11 +117,11 @@ async def _phases(
     world: World,
     script: Callable[[World], Awaitable[None]],
     plan: Plan,
-    ports: dict[int, Port],
+    possible: dict[int, tuple[Fault, ...]],
 ) -> None:
     world.network.plan = plan
     await script(world)
-    ports.update(world.network.ports)
+    possible.update(world.network.possible)
     world.trace.add(world.loop.time(), "world", "faults are over")
     world.network.plan = NO_FAULTS
     await _settle(world)
@@ -133,10 +137,26 @@ async def _settle(world: World) -> None:
     for number in range(ROUNDS_MAX):
         for process in world.processes if number % 4 == 3 else world.processes[:1]:
             for job in _jobs(process):
-                await _finished(process.spawn(run_once(job)))
+                if _has_work(world, job):
+                    await _finished(process.spawn(run_once(job)))
         if _is_quiet(world):
             return
         await asyncio.sleep(PAUSES_SECONDS[min(number, len(PAUSES_SECONDS) - 1)])
+
+
+def _has_work(world: World, job: Job) -> bool:
+    """Whether a job would find anything: polling for nothing is most of what real jobs do."""
+    count = world.model.count
+    kind, _, handler = job.name.partition(":")
+    match kind:
+        case "operations.recover":
+            return bool(count("operations", "WHERE state = 'running'"))
+        case "events.dispatch":
+            return bool(count("journal", "WHERE dispatched = 0"))
+        case "events.deliver":
+            return bool(count("deliveries", "WHERE state = 'pending' AND handler = ?", handler))
+        case _:
+            return not all(workload.is_quiet(world) for workload in world.runtime.workloads)
 
 
 def _is_quiet(world: World) -> bool:
@@ -232,7 +252,7 @@ async def _acts(world: World, actions: Sequence[Action], count: int) -> None:
 async def _run_jobs(world: World, process: Process) -> None:
     """Run a job of a process now and then, as its job runner would."""
     while True:
-        await asyncio.sleep(world.draw.uniform(0.2, 12))
-        if process in world.living():
-            job = world.draw.choice(_jobs(process))
+        await asyncio.sleep(world.draw.uniform(0.2, 20))
+        job = world.draw.choice(_jobs(process))
+        if process in world.living() and (_has_work(world, job) or world.draw.random() < 0.05):
             await asyncio.wait([process.spawn(run_once(job))], timeout=60)

@@ -1,7 +1,7 @@
 """Payments, simulated: create, capture, cancel, refund, and outcomes that are learned later."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -11,8 +11,12 @@ from fintech_kernel.domain.operations import Answer, IdempotentCall, OperationSt
 from fintech_kernel.errors import NotFound
 from fintech_kernel.money import Money
 from fintech_kernel.simulation.client import Client, merchant_actor
-from fintech_kernel.simulation.faults import Fault, Port
-from fintech_kernel.simulation.processor import NAME
+from fintech_kernel.simulation.faults import Fault
+from fintech_kernel.simulation.processor import (
+    IN_FLIGHT_LIMIT_SECONDS,
+    KEY_RETENTION_SECONDS,
+    NAME,
+)
 from fintech_kernel.simulation.workload import Action, Script, Workflow, Workload
 from fintech_kernel.simulation.workloads import merchants
 from fintech_kernel.simulation.world import World
@@ -20,6 +24,10 @@ from fintech_kernel.simulation.world import World
 if TYPE_CHECKING:
     from fintech_payments.domain import service as payments_service
 
+SENDABLE_SECONDS: Final = KEY_RETENTION_SECONDS - IN_FLIGHT_LIMIT_SECONDS
+"""For how long a call may be sent again under its key."""
+
+SKEW_MILLISECONDS_MAX: Final = 600_000
 CURRENCY: Final = "KES"
 AMOUNT: Final = 10_000
 
@@ -130,9 +138,10 @@ class _FirstCallPending:
     """A plan under which the processor decides later: what the resolver is for."""
 
     @staticmethod
-    def fault(_number: int, port: Port) -> Fault | None:
+    def fault(number: int, possible: Sequence[Fault]) -> Fault | None:
         """Let every call to the processor be answered 'pending'."""
-        return Fault.PENDING if port is Port.PROCESSOR else None
+        del number
+        return Fault.PENDING if Fault.PENDING in possible else None
 
 
 def _resolved(run: Script) -> Script:
@@ -215,7 +224,7 @@ class Told:
     ended: str = ""
     refunds: dict[str, tuple[int, int, str]] = field(default_factory=dict[str, tuple[int, int, str]])
     effects: list[tuple[str, str, int]] = field(default_factory=list[tuple[str, str, int]])
-    open: set[str] = field(default_factory=set[str])
+    open: dict[str, int] = field(default_factory=dict[str, int])
 
     @property
     def refunded(self) -> int:
@@ -266,9 +275,10 @@ def _tell(payment: Told, event: str, data: dict[str, Any], operation: str) -> No
             if state == "succeeded":
                 payment.effects.append((operation, "refund", amount))
         case "outcome_opened":
-            payment.open.add(data["operation_id"])
+            payment.open[f"{data['operation_id']}:{data['effect']}"] = data["opened_at"]
         case "outcome_closed":
-            payment.open.discard(data["operation_id"])
+            for key in [key for key in payment.open if key.startswith(data["operation_id"])]:
+                del payment.open[key]
         case "conflicted":
             payment.ended = "conflicted"
         case _:
@@ -333,7 +343,7 @@ def processor_agrees(world: World) -> Iterator[str]:
             if key in ours:
                 yield f"{key} stands twice in the journal"
             ours[key] = amount
-        if payment.open:
+        if _can_be_learned(world, payment):
             yield f"{payment_id}: outcomes are still open"
     theirs: dict[tuple[str, str, str], int] = {}
     for one in world.processor.effects:
@@ -378,7 +388,20 @@ def lists_are_true(world: World) -> Iterator[str]:
 
 
 def _is_quiet(world: World) -> bool:
-    return not world.model.count("payments_payments", "WHERE outcomes_open = 1")
+    """Whether the resolver has nothing left to learn: what the processor never saw stays open."""
+    if not world.model.count("payments_payments", "WHERE outcomes_open = 1"):
+        return True
+    payments = {payment_id: told for payment_id, told, _ in told_payments(world)}
+    return not any(_can_be_learned(world, payment) for payment in payments.values())
+
+
+def _can_be_learned(world: World, payment: Told) -> bool:
+    """Whether an open outcome is one that the processor can still tell, or be asked for again."""
+    return any(
+        key in world.processor.keys
+        or world.now() * 1_000 < since + SENDABLE_SECONDS * 1_000 + SKEW_MILLISECONDS_MAX
+        for key, since in payment.open.items()
+    )
 
 
 _MANUAL: Final = _creates({"capture": "manual"})
