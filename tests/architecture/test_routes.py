@@ -7,7 +7,10 @@ from fintech_kernel.web.openapi import openapi_faults
 from fintech_kernel.web.route_rules import operations_of
 
 PUBLIC = {"health_live", "health_ready", "metrics"}
-"""Operations that need no permission. Health, and metrics where APP_METRICS says so: a new one here is a decision, not a habit."""
+"""Operations that need no permission: health, and metrics where APP_METRICS says so.
+
+A new one here is a decision, not a habit.
+"""
 
 
 def test_every_operation_requires_a_declared_permission_or_is_known_to_be_public(app):

@@ -126,15 +126,18 @@ class LogVerifier:
                 f"the tail is cut off: the {what} covers {head.size} entries and there are {size}",
                 position=size,
             )
+        unvouched = f"{self._first_unsigned} at position {self._signed_size}"
         if head.size < size:
             raise LogBroken(
-                f"a {what} of size {head.size} stands behind position {size - 1}",
-                position=head.size,
+                f"entries were put in: the {what} of size {head.size} stands behind position"
+                f" {size - 1}; the first entry that nothing vouches for is {unvouched}",
+                position=self._signed_size,
+                entry_id=self._first_unsigned,
             )
         if head.root != self._edge.root():
             raise LogBroken(
                 f"the {what} of size {size} was signed over other entries: the first that nothing"
-                f" vouches for is {self._first_unsigned} at position {self._signed_size}",
+                f" vouches for is {unvouched}",
                 position=self._signed_size,
                 entry_id=self._first_unsigned,
             )
