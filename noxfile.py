@@ -5,6 +5,8 @@ computed from ``[project].dependencies``; whatever comes from outside is pinned 
 ``constraints.txt``. Packages are discovered from the tree: there is no list to keep.
 """
 
+import os
+import shutil
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from packaging.utils import canonicalize_name
 ROOT: Final = Path(__file__).parent
 CONSTRAINTS: Final = "constraints.txt"
 DATABASE: Final = "fintech-database"
+ELIXIR_ROOM: Final = "apps/elixir-database"
 KERNEL: Final = "fintech-kernel"
 SERVER: Final = "fintech-server"
 
@@ -206,7 +209,8 @@ def docs(session: nox.Session) -> None:
 def serve(session: nox.Session) -> None:
     """Run the server with a database of its own: ``nox -s serve``, or ``nox -s serve -- --port 9000``."""
     install(session, *PACKAGES)
-    session.run("fintech", "dev", *session.posargs)
+    program = Path(session.bin).relative_to(ROOT) / "fintech"
+    session.run("fintech", "dev", *session.posargs, env={"FINTECH_PROGRAM": str(program)})
 
 
 @nox.session
@@ -218,12 +222,16 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def elixir(session: nox.Session) -> None:
-    """Hold the Elixir database to the same contract (Debian: installs what is missing)."""
+    """Hold the Elixir database to the contract and drive the server on it (in CI it must be there)."""
+    if shutil.which("mix") is None and not os.environ.get("CI"):
+        session.skip(f"Elixir is missing: run {ELIXIR_ROOM}/bin/install-debian-packages as root")
     install(session, *PACKAGES, groups=["test"])
-    service = ROOT / "apps" / "elixir-database"
-    session.run(str(service / "bin" / "install-debian-packages"), external=True)
-    session.run(str(service / "bin" / "test"), external=True)
+    room = ROOT / ELIXIR_ROOM
+    session.run(str(room / "bin" / "install-debian-packages"), external=True)
     run_tests(session, "tests/elixir")
+    command = {"FINTECH_DATABASE_COMMAND": str(room / "bin" / "fintech-elixir-database")}
+    session.env.update(command)
+    run_tests(session, "tests/e2e")
 
 
 @nox.session
@@ -285,6 +293,7 @@ nox.options.sessions = [
     *("lint", "types", "contracts", "architecture"),
     *("imports", "tests", "subsets", "conformance"),
     *FOLDERS,
+    "elixir",
 ]
 
 

@@ -20,10 +20,11 @@ class Welcome:
     lifetime_minutes: int
     folder: str
     takes_payments: bool
+    program: str = "fintech"
 
     def lines(self) -> list[str]:
         """Return the lines."""
-        fresh = f"fintech token --data-folder {self.folder}"
+        fresh = f"{self.program} token --data-folder {self.folder}"
         return [
             "",
             f"API          {self.url}/v1",
@@ -45,11 +46,11 @@ class Welcome:
     def _demo(self) -> list[str]:
         if not self.takes_payments:
             return []
-        return [f"demo         fintech demo --url {self.url} --data-folder {self.folder}"]
+        return [f"demo         {self.program} demo --url {self.url} --data-folder {self.folder}"]
 
     def _to_paste(self) -> list[str]:
         if not self.takes_payments:
-            return ["Payments are not installed; `fintech plugins` shows what is.", ""]
+            return [f"Payments are not installed; `{self.program} plugins` shows what is.", ""]
         return [
             "Take a payment, list payments, refund 30.00 of the latest:",
             *self.curl_lines(),

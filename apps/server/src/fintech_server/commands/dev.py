@@ -1,5 +1,6 @@
 """``fintech dev``: a whole development server in one command."""
 
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ SQLITE: Final = "sqlite"
 ELIXIR: Final = "elixir"
 DATABASE_LOG: Final = "database.log"
 TOKEN_VARIABLE: Final = "DB_API_TOKEN"  # noqa: S105 - the name of a variable
+
+PROGRAM_VARIABLE: Final = "FINTECH_PROGRAM"
+"""How the person can call this command, where it is not on PATH (as under nox)."""
 
 WATCH_SECONDS: Final = 0.2
 """Between looks at the database process."""
@@ -139,6 +143,7 @@ def _welcome(app: "FastAPI", folder: DataFolder, url: str) -> "Welcome":
         lifetime_minutes=tokens.lifetime_seconds // 60,
         folder=str(folder.path),
         takes_payments=CREATES_PAYMENTS in kinds,
+        program=os.environ.get(PROGRAM_VARIABLE, "fintech"),
     )
 
 
@@ -154,8 +159,6 @@ def _database(folder: DataFolder, chosen: str) -> Generator[_Database]:
     Raises:
         CommandFailed: there is no such database, or it does not start.
     """
-    import os  # its environment holds the token of a service that we did not start
-
     if chosen.startswith(("http://", "https://")):
         token = os.environ.get(TOKEN_VARIABLE) or None
         yield _Database(url=chosen, token=token, process=None)

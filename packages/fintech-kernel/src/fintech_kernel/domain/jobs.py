@@ -10,8 +10,11 @@ from loguru import logger
 
 from fintech_kernel.hooks import Job
 
-DRAIN_SECONDS: Final = 10.0
-"""How long a run under way may take to end when the server stops, before it is cancelled."""
+DRAIN_SECONDS: Final = 3.0
+"""How long a run under way may take to end when the server stops, before it is cancelled.
+
+Whatever a job does can be cut off anywhere and is taken up by the next process.
+"""
 
 
 class JobRunner:

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Final
 
 COMMAND: Final = "fintech-database"
+COMMAND_VARIABLE: Final = "FINTECH_DATABASE_COMMAND"
+"""Names another service of the contract with the same command line, to run the same tests against it."""
+
 LISTENING: Final = "listening on "
 STOP_SECONDS: Final = 10.0
 
@@ -42,7 +45,8 @@ def start_database(url: str, *, port: int = 0) -> "subprocess.Popen[str]":
         RuntimeError: it is not installed.
     """
     beside = Path(sys.executable).parent / COMMAND
-    command = str(beside) if beside.exists() else shutil.which(COMMAND)
+    named = os.environ.get(COMMAND_VARIABLE)
+    command = named or (str(beside) if beside.exists() else shutil.which(COMMAND))
     if command is None:
         raise RuntimeError(f"{COMMAND} is not installed: install the package fintech-database")
     environment = {key: value for key, value in os.environ.items() if key != "DB_API_TOKEN"}
