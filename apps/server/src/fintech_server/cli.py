@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 import typer
+from fintech_kernel.commands import audit, events
 
 from fintech_server.commands import (
     conformance,
@@ -33,7 +34,7 @@ COMMANDS = {
 }
 """Commands of ours by name, in the order of help."""
 
-GROUPS = {"db": conformance.app}
+GROUPS = {"db": conformance.app, "audit": audit.app, "events": events.app}
 """Groups of commands of ours by name."""
 
 

@@ -5,8 +5,9 @@ thing that is wrong and names it. What it cannot know: whether a log that was cu
 last tree heads was ever longer; that takes a tree head that was kept elsewhere (``pinned``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fintech_kernel.domain.checkpoints import (
     CheckpointRejected,
@@ -15,7 +16,7 @@ from fintech_kernel.domain.checkpoints import (
     open_note,
 )
 from fintech_kernel.domain.leaves import Leaf, hash_of_leaf, keeps_its_hash
-from fintech_kernel.domain.merkle import RightEdge
+from fintech_kernel.domain.merkle import RightEdge, consistency_holds, inclusion_holds
 from fintech_kernel.errors import FintechError, InvariantBroken
 
 
@@ -154,3 +155,54 @@ def _fault_of(leaf: Leaf, stored_hash: str) -> str:
     if not keeps_its_hash(leaf):
         return "was changed between its writing and its sealing"
     return ""
+
+
+def verify_proof(proof: Mapping[str, Any], keys: Sequence[VerificationKey]) -> str:
+    """Check an inclusion or a consistency proof with public keys alone; return what it proves.
+
+    Raises:
+        LogBroken: it proves nothing.
+        CheckpointRejected: its tree heads are not genuine.
+    """
+    try:
+        if "entry" in proof:
+            return _verify_inclusion(proof, keys)
+        return _verify_consistency(proof, keys)
+    except (KeyError, TypeError, ValueError, AttributeError, InvariantBroken) as error:
+        raise LogBroken("it is no proof of ours", position=0) from error
+
+
+def _verify_inclusion(proof: Mapping[str, Any], keys: Sequence[VerificationKey]) -> str:
+    head = open_note(proof["tree_head"], keys)
+    entry_id, position = str(proof["entry"]["entry_id"]), int(proof["position"])
+    holds = inclusion_holds(
+        leaf=hash_of_leaf(proof["entry"]),
+        index=position,
+        size=head.size,
+        proof=[bytes.fromhex(one) for one in proof["hashes"]],
+        root=head.root,
+    )
+    if not holds:
+        raise LogBroken(
+            f"entry {entry_id} is not what the tree head of size {head.size} has at {position}",
+            position=position,
+            entry_id=entry_id,
+        )
+    return f"proved: entry {entry_id} is number {position} of a log of {head.size} entries"
+
+
+def _verify_consistency(proof: Mapping[str, Any], keys: Sequence[VerificationKey]) -> str:
+    first, second = (open_note(proof[name], keys) for name in ("from_tree_head", "to_tree_head"))
+    holds = consistency_holds(
+        first=first.size,
+        first_root=first.root,
+        second=second.size,
+        second_root=second.root,
+        proof=[bytes.fromhex(one) for one in proof["hashes"]],
+    )
+    if not holds:
+        raise LogBroken(
+            f"the log of {second.size} entries does not continue that of {first.size}",
+            position=first.size,
+        )
+    return f"proved: the log of {second.size} entries continues that of {first.size}"
