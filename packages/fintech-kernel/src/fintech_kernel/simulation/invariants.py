@@ -42,13 +42,14 @@ def _hash(row: Mapping[str, Any]) -> str:
         row["entry_id"],
         row["step_key"],
         row["type"],
-        json.loads(row["data"]),
+        row["content"],
         json.loads(row["actor"]),
         row["request_id"],
         row["occurred_at"],
         row["previous_hash"],
     ]
-    return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def steps_happen_once(world: World) -> Iterator[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fintech_kernel.domain.jobs import run_once
-from fintech_kernel.errors import RequestRefused
+from fintech_kernel.errors import FintechError, RequestRefused
 from fintech_kernel.hooks import Job
 from fintech_kernel.simulation.client import Client
 from fintech_kernel.simulation.faults import NO_FAULTS, Fault, Plan
@@ -34,6 +34,14 @@ class Violation:
 
     invariant: str
     detail: str
+
+
+class WrongStart(FintechError):
+    """A faultless script violates an invariant."""
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        super().__init__("; ".join(f"{one.invariant}: {one.detail}" for one in violations[:5]))
+        self.violations = tuple(violations)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +75,7 @@ def run_schedule(
     """Run a story under a plan and judge what stands at its end."""
     loop = SimulatedLoop(random.Random(seed), on_task=adopt)  # noqa: S311 - a schedule, no secret
     runtime.model.restore(story.start.database)
-    world = World(runtime, loop, seed=seed, start=story.start)
+    world = World(runtime, loop, seed=seed, start=story.start, traced=traced)
     runtime.enter(world)
     possible: dict[int, tuple[Fault, ...]] = {}
     try:
@@ -94,7 +102,7 @@ def make_snapshot(runtime: Runtime, script: Script, start: Snapshot | None = Non
     """Return the quiet world that a faultless script leads to.
 
     Raises:
-        AssertionError: it violates an invariant without any fault.
+        WrongStart: it violates an invariant without any fault.
     """
     loop = SimulatedLoop(random.Random(1), on_task=adopt)  # noqa: S311 - a schedule, no secret
     runtime.model.restore(start.database if start else runtime.empty)
@@ -104,10 +112,18 @@ def make_snapshot(runtime: Runtime, script: Script, start: Snapshot | None = Non
     async def told(world: World) -> None:
         await script(Client(world))
 
-    loop.run_until_complete(_phases(world, told, NO_FAULTS, {}))
-    loop.close()
-    found = [*_verdict(world), *loop.failures, *world.seen_wrong]
-    assert not found, found  # noqa: S101 - a start that is wrong proves nothing
+    try:
+        loop.run_until_complete(_phases(world, told, NO_FAULTS, {}))
+    except Stuck as stuck:
+        raise WrongStart([Violation("I9", str(stuck))]) from stuck
+    finally:
+        for process in world.processes:
+            process.incarnation.is_alive = False
+        loop.close()
+    found = [*_verdict(world), *(Violation("unexpected", one) for one in loop.failures)]
+    found += [Violation(name, detail) for name, detail in world.seen_wrong]
+    if found:
+        raise WrongStart(found)
     snapshot = world.snapshot()
     runtime.enter(None)
     return snapshot
@@ -124,6 +140,7 @@ async def _phases(
     possible.update(world.network.possible)
     world.trace.add(world.loop.time(), "world", "faults are over")
     world.network.plan = NO_FAULTS
+    world.network.is_calm = True
     await _settle(world)
     await _repeat_everything(world)
     await _settle(world)

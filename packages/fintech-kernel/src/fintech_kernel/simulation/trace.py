@@ -9,13 +9,15 @@ Line: TypeAlias = tuple[float, str, str, str, str]
 
 @dataclass(slots=True)
 class Trace:
-    """Lines of (virtual seconds, who, what, fault, outcome)."""
+    """Lines of (virtual seconds, who, what, fault, outcome), where they are kept."""
 
+    is_kept: bool = True
     lines: list[Line] = field(default_factory=list[Line])
 
     def add(self, at: float, who: str, what: str, fault: str = "", outcome: str = "") -> None:
         """Note what happened."""
-        self.lines.append((at, who, what, fault, outcome))
+        if self.is_kept:
+            self.lines.append((at, who, what, fault, outcome))
 
     def digest(self) -> str:
         """Return the SHA-256 of all lines, hex."""

@@ -1,8 +1,9 @@
 """Everything of one schedule: time, processes, models, what clients were told, what was delivered."""
 
 import asyncio
+import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -72,11 +73,12 @@ class World:
         *,
         seed: int,
         start: Snapshot | None = None,
+        traced: bool = False,
     ) -> None:
         self.runtime = runtime
         self.loop = loop
         self.seed = seed
-        self.trace = Trace()
+        self.trace = Trace(is_kept=traced)
         self.draw = random.Random(seed)  # noqa: S311 - a schedule, not a secret
         self.jitter = runtime.jitter
         self.network = Network(loop, self.trace, self, seed=seed)
@@ -95,6 +97,7 @@ class World:
         self.seen_wrong: list[tuple[str, str]] = []
         self.handler_fails = 0.0
         self._down_until: dict[Port, float] = {}
+        self._entries: list[dict[str, Any]] = []
         self.processes = [
             Process(name=f"p{index}", context=context, jobs=jobs)
             for index, (context, jobs) in enumerate(runtime.contexts)
@@ -170,9 +173,16 @@ class World:
 
     # --- reading the model, for verdicts
 
-    def entries(self) -> Iterator[dict[str, Any]]:
-        """Return the journal, by stream and position."""
-        yield from self.model.rows("journal", "ORDER BY stream_id, seq, entry_id")
+    def entries(self) -> list[dict[str, Any]]:
+        """Return the journal, by stream and position; ``content`` is the data, decoded.
+
+        It is read anew when entries were added: nothing is ever changed or taken away.
+        """
+        if len(self._entries) != self.model.count("journal", ""):
+            self._entries = self.model.rows("journal", "ORDER BY stream_id, seq, entry_id")
+            for row in self._entries:
+                row["content"] = json.loads(row["data"])
+        return self._entries
 
     def snapshot(self) -> Snapshot:
         """Keep this world; it must be quiet."""

@@ -1,6 +1,5 @@
 """Merchants, simulated: onboard, activate, suspend, close, price."""
 
-import json
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -149,7 +148,7 @@ def status_follows_the_table(world: World) -> Iterator[str]:
                 yield f"{row['entry_id']}: {row['type']} after {standing.get(stream)!r}"
             standing[stream] = after
         if row["type"] == "merchant.pricing_set":
-            version = json.loads(row["data"])["version"]
+            version = row["content"]["version"]
             if version != versions.get(stream, 0) + 1:
                 yield f"{row['entry_id']}: pricing version {version}"
             versions[stream] = version

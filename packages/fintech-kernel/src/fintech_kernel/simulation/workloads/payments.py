@@ -1,6 +1,5 @@
 """Payments, simulated: create, capture, cancel, refund, and outcomes that are learned later."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -131,7 +130,8 @@ async def _foreign(client: Client) -> None:
             answer = await step(client, (stranger, payment_id), what)
         except NotFound:
             continue
-        client.world.seen_wrong.append(("I10", f"{what} of a foreign payment: {answer}"))
+        if answer is not None:
+            client.world.seen_wrong.append(("I10", f"{what} of a foreign payment: {answer.state}"))
 
 
 class _FirstCallPending:
@@ -239,7 +239,7 @@ def told_payments(world: World) -> Iterator[tuple[str, Told, dict[str, Any]]]:
         if not row["type"].startswith("payment."):
             continue
         merchant_id, _, payment_id = row["stream_id"].partition("/")
-        data: dict[str, Any] = json.loads(row["data"])
+        data: dict[str, Any] = row["content"]
         event = row["type"].partition(".")[2]
         if event == "created":
             payments[payment_id] = Told(
@@ -307,7 +307,7 @@ def ledger_follows_the_journal(world: World) -> Iterator[str]:
 
     for payment_id, payment, row in told_payments(world):
         del payment_id
-        data: dict[str, Any] = json.loads(row["data"])
+        data: dict[str, Any] = row["content"]
         merchant = f"liabilities:merchant:{payment.merchant_id}:{CURRENCY}"
         processor = f"assets:processor:{payment.processor}:{CURRENCY}"
         fees = f"income:fees:{CURRENCY}"
@@ -364,7 +364,7 @@ def references_are_unique(world: World) -> Iterator[str]:
     seen: dict[tuple[str, str], str] = {}
     for row in world.entries():
         if row["type"] == "payment.created":
-            reference = json.loads(row["data"])["reference"]
+            reference = row["content"]["reference"]
             key = (row["stream_id"].partition("/")[0], reference)
             if reference and key in seen:
                 yield f"reference {reference} names {seen[key]} and {row['stream_id']}"

@@ -1,6 +1,5 @@
 """Settlements, simulated: claim what is due, approve, pay, cancel, carry over."""
 
-import json
 from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -158,7 +157,7 @@ def _settlements(world: World) -> dict[str, dict[str, Any]]:
     for row in world.entries():
         if not row["type"].startswith("settlement."):
             continue
-        data: dict[str, Any] = json.loads(row["data"])
+        data: dict[str, Any] = row["content"]
         settlement_id = row["stream_id"].partition("/")[2]
         if row["type"] == "settlement.opened":
             found[settlement_id] = {**data, "status": "", "faults": [], "carried": None}
