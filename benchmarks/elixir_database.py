@@ -1,6 +1,6 @@
 """The Elixir database beside the Python service: durable inserts and reads per second, in one run.
 
-Run it as ``python tests/elixir/bench_elixir_database.py``. Both services have a SQLite file of their
+Run it as ``python benchmarks/elixir_database.py``. Both services have a SQLite file of their
 own in one folder and are measured in turn, with the load of ``benchmarks/database_service.py``:
 
 - ``singles``: ``POST /execute`` from 64 keep-alive connections, one insert each;
@@ -12,13 +12,14 @@ Rates move with the machine, which the load shares; ratios of one run are what t
 
 import argparse
 import importlib.util
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 SERVICES = {
     "elixir": [str(ROOT / "apps" / "elixir-database" / "bin" / "fintech-elixir-database")],
     "python": [sys.executable, "-m", "fintech_database"],
@@ -60,6 +61,9 @@ def main():
     parser.add_argument("--inserts", type=int, default=19_200)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
+    if shutil.which("mix") is None:
+        sys.stdout.write("not measured: Elixir is not on this machine\n")
+        return
     bench = load_module()
     inserts = options.inserts // bench.BATCH * bench.BATCH
     measured = {}
