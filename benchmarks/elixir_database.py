@@ -11,13 +11,16 @@ Rates move with the machine, which the load shares; ratios of one run are what t
 """
 
 import argparse
-import importlib.util
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import database_service as bench
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVICES = {
@@ -27,19 +30,10 @@ SERVICES = {
 SELECT = "SELECT row_id, amount FROM rows WHERE row_id = ?"
 
 
-def load_module():
-    """The load generator, from the benchmark of the Python service."""
-    path = ROOT / "benchmarks" / "database_service.py"
-    spec = importlib.util.spec_from_file_location("database_service", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def requests(turn: int, inserts: int) -> Iterator[tuple[str, list[bytes], int]]:
+    """Yield name, requests and connections of each measurement of a round."""
 
-
-def requests(bench, turn, inserts):
-    """Name, requests, connections of each measurement of a round."""
-
-    def insert(prefix, number):
+    def insert(prefix: str, number: int) -> dict[str, Any]:
         return {"sql": bench.INSERT, "params": bench.row(f"{prefix}{turn}", number)}
 
     batches = [
@@ -55,7 +49,7 @@ def requests(bench, turn, inserts):
     yield "reads", [bench.request("/execute", read) for read in reads], bench.CONNECTIONS
 
 
-def main():
+def main() -> None:
     """Measure and print medians."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--inserts", type=int, default=19_200)
@@ -64,7 +58,6 @@ def main():
     if shutil.which("mix") is None:
         sys.stdout.write("not measured: Elixir is not on this machine\n")
         return
-    bench = load_module()
     inserts = options.inserts // bench.BATCH * bench.BATCH
     measured = {}
     running = {}
@@ -72,7 +65,7 @@ def main():
         try:
             for name, command in SERVICES.items():
                 url = f"sqlite:///{folder}/{name}.db"
-                process = subprocess.Popen(
+                process = subprocess.Popen(  # noqa: S603 - our own commands
                     [*command, "serve", "--url", url, "--port", "0"],
                     stdout=subprocess.PIPE,
                     text=True,
@@ -82,7 +75,7 @@ def main():
                 bench.load(port, [bench.request("/execute", {"sql": bench.TABLE})], 1)
             for turn in range(options.rounds):
                 for name, (process, port) in running.items():
-                    for kind, all_of_them, connections in requests(bench, turn, inserts):
+                    for kind, all_of_them, connections in requests(turn, inserts):
                         before = bench.cpu_seconds(process.pid)
                         rate = inserts / bench.load(port, all_of_them, connections)
                         used = (bench.cpu_seconds(process.pid) - before) / inserts * 1e6
