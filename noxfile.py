@@ -235,6 +235,20 @@ def elixir(session: nox.Session) -> None:
 
 
 @nox.session
+def chaos(session: nox.Session) -> None:
+    """Kill servers and databases on a bad network: 200 SIGKILLs per engine, or -- your own options."""
+    install(session, *PACKAGES, groups=["test"])
+    session.run("python", "tests/chaos/chaos.py", *session.posargs)
+
+
+@nox.session
+def races(session: nox.Session) -> None:
+    """Race 64 clients on PostgreSQL for 300 rounds, beside a naive guard that must fail."""
+    install(session, *PACKAGES, groups=["test"])
+    session.run("python", "tests/chaos/races.py", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure: every program in benchmarks/, or ``nox -s bench -- benchmarks/one.py --its-options``."""
     install(session, *PACKAGES, groups=["test"])
@@ -259,7 +273,8 @@ def full(session: nox.Session) -> None:
         session.notify(f"subsets({name})", EVERYTHING)
     for name in ("conformance", "architecture", *FOLDERS, "elixir"):
         session.notify(name, EVERYTHING)
-    session.notify("bench", [])
+    for name in ("chaos", "races", "bench"):
+        session.notify(name, [])
 
 
 @nox.session

@@ -32,7 +32,7 @@ from typing import Any, Final
 import uvloop
 from books import count_open, count_running, count_undelivered, read_books
 from clients import Clients
-from fintech_database.testing import create_database
+from fintech_database.testing import PostgresqlMissing, create_database
 from fintech_dbclient import DatabaseError, HttpDatabase
 from fleet import (
     ApplicationServer,
@@ -453,7 +453,10 @@ def main() -> int:
         keep=given.keep,
     )
     engines = ("sqlite", "postgresql") if given.engine == "both" else (given.engine,)
-    reports = [run_engine(engine, plan) for engine in engines]
+    try:
+        reports = [run_engine(engine, plan) for engine in engines]
+    except PostgresqlMissing as error:
+        parser.error(str(error))
     total = Report(engine="all")
     for report in reports:
         total.counts.kills += report.counts.kills
