@@ -143,6 +143,17 @@ def broken_payments(_memory: Memory, books: Books) -> Iterator[str]:
         yield from _wrong_read_model(books, payment, len(entries))
 
 
+def repeated_references(_memory: Memory, books: Books) -> Iterator[str]:
+    """A merchant's reference stands on one payment at most."""
+    created = [
+        entries[0].data
+        for entries in _streams_of(books, "pay_").values()
+        if entries[0].type == "payment.created" and entries[0].data["reference"]
+    ]
+    owners = Counter((data["merchant_id"], data["reference"]) for data in created)
+    yield from (f"{name[1]} stands on {n} payments" for name, n in owners.items() if n > 1)
+
+
 def _count_amounts(amounts: Counter[str], entry: Entry, entries: list[Entry]) -> None:
     """Add one entry to authorized, captured, refunded: an accountant's reading of the journal."""
     amount = entry.data.get("amount")
@@ -409,6 +420,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     broken_streams,
     repeated_steps,
     broken_payments,
+    repeated_references,
     wrong_transfers,
     unbalanced_books,
     wrong_processor_books,
