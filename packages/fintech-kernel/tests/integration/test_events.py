@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from fintech_dbclient import HttpDatabase, NotApplied, OutcomeUnknown, Statement
 from fintech_kernel.domain.events import Events
+from fintech_kernel.domain.execution import OperationState
+from fintech_kernel.domain.jobs import run_once
 from fintech_kernel.domain.journal import Entry
 from fintech_kernel.hooks import AuditSink, EventHandler
 from fintech_kernel.identifiers import RandomIdentifiers
@@ -104,6 +106,70 @@ async def test_a_failing_and_a_hanging_handler_delay_nobody_else(
     await run_jobs(events)
     assert answer.result == {"spent_in_all": 10}
     assert len(good.of(purse)) == 2
+
+
+async def test_a_failing_a_hanging_and_a_raising_sink_change_neither_result_nor_latency(
+    world: Any, database: HttpDatabase, purse: str
+) -> None:
+    async def fail(_entry: Entry) -> None:
+        raise ValueError("broken sink")
+
+    async def hang(_entry: Entry) -> None:
+        await asyncio.sleep(3_600)
+
+    async def cancel(_entry: Entry) -> None:
+        raise asyncio.CancelledError
+
+    def raise_at_once(_entry: Entry) -> Any:
+        raise RuntimeError("not even a coroutine")
+
+    good = Recorder()
+    quiet = events_of(database, world.clock, [])
+    loud = events_of(
+        database,
+        world.clock,
+        [],
+        [
+            AuditSink(name=unique("a-fails"), write=fail),
+            AuditSink(name=unique("b-hangs"), write=hang, timeout_seconds=0.05),
+            AuditSink(name=unique("c-cancels"), write=cancel),
+            AuditSink(name=unique("d-raises"), write=raise_at_once),
+            AuditSink(name=unique("e-good"), write=good.handle),
+        ],
+    )
+    await loud.announce()
+
+    async def seconds_of_a_payment(events: Events) -> float:
+        """Spend while the events of earlier spendings are being delivered."""
+        jobs = [asyncio.create_task(run_once(job)) for job in events.jobs()]
+        durations: list[float] = []
+        for _ in range(5):
+            began = asyncio.get_running_loop().time()
+            answer = await world.spend(purse, 1)
+            durations.append(asyncio.get_running_loop().time() - began)
+            assert answer.state is OperationState.SUCCEEDED
+        await asyncio.gather(*jobs)
+        return sorted(durations)[2]
+
+    without, with_sinks = await seconds_of_a_payment(quiet), await seconds_of_a_payment(loud)
+    assert with_sinks < without + 0.25, "a payment waited for a sink"
+    for job in loud.jobs():
+        await run_once(job)
+    failed = await database.execute(
+        Statement(
+            name="test.deliveries.errors",
+            sql="SELECT DISTINCT error FROM deliveries WHERE stream_id = ? ORDER BY error",
+            params=(f"mer_test/{purse}",),
+        )
+    )
+    assert [row["error"] for row in failed.rows] == [
+        "",
+        "CancelledError",
+        "RuntimeError",
+        "ValueError",
+        "timeout",
+    ]
+    assert len(good.of(purse)) == len((await world.stream(purse)).entries) == 20
 
 
 async def test_a_later_entry_of_a_stream_waits_for_the_earlier_one(

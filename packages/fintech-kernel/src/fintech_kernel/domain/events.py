@@ -323,6 +323,11 @@ class Events:
                 await subscriber.handle(entry)
         except TimeoutError:
             return "timeout"
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise  # the server stops
+            return "CancelledError"  # the subscriber's own: a fault like any other
         except Exception as error:  # noqa: BLE001 - a subscriber's fault is its own
             logger.warning(
                 "event handler failed", handler=subscriber.name, reason=type(error).__name__
