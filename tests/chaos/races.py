@@ -65,8 +65,8 @@ ROUNDS_OF_MERCHANT: Final = 5
 
 PROGRESS_SECONDS: Final = 10.0
 FOIL_CONNECTIONS: Final = 4
-FOILS_OF_ROUND: Final = 5
-"""The foil fails in about every third race; it is quick."""
+FOILS_OF_ROUND: Final = 10
+"""The foil fails in one race of three to ten; it is quick."""
 
 SHOWN_MAX: Final = 20
 
