@@ -106,7 +106,7 @@ def make_snapshot(runtime: Runtime, script: Script, start: Snapshot | None = Non
     """
     loop = SimulatedLoop(random.Random(1), on_task=adopt)  # noqa: S311 - a schedule, no secret
     runtime.model.restore(start.database if start else runtime.empty)
-    world = World(runtime, loop, seed=1 + (start.numbers if start else 0), start=start)
+    world = World(runtime, loop, seed=1 + (int(start.now) % 997 if start else 0), start=start)
     runtime.enter(world)
 
     async def told(world: World) -> None:
@@ -142,6 +142,8 @@ async def _phases(
     world.network.plan = NO_FAULTS
     world.network.is_calm = True
     await _settle(world)
+    for workload in world.runtime.workloads:
+        await workload.closing(Client(world))
     await _repeat_everything(world)
     await _settle(world)
 

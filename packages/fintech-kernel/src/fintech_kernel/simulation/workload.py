@@ -57,6 +57,7 @@ class Workload:
         platform_statements: names of statements that read a merchant's tables without saying whose:
             platform scope, each for a reason.
         settings: of the plugin under simulation.
+        closing: what is asked once faults are over: whatever was left must then be dealt with.
         is_quiet: whether its jobs have nothing left to do.
     """
 
@@ -67,6 +68,7 @@ class Workload:
     prepare: Script = nothing
     platform_statements: frozenset[str] = frozenset()
     settings: Mapping[str, object] = field(default_factory=dict[str, object])
+    closing: Script = nothing
     is_quiet: "Callable[[World], bool]" = lambda _world: True
 
 

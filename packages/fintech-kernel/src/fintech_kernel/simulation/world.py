@@ -52,7 +52,7 @@ class Snapshot:
     now: float
     notes: dict[str, Any]
     delivered: dict[str, tuple[str, ...]]
-    numbers: int
+    numbers: dict[str, int]
 
 
 class World:
@@ -91,7 +91,7 @@ class World:
         )
         self.delivered = {key: list(value) for key, value in start.delivered.items()} if start else {}
         self.told: dict[str, Told] = {}
-        self.numbers = start.numbers if start else 0
+        self.numbers = dict(start.numbers) if start else {}
         self.silent_until: dict[str, float] = {}
         self.black_out_until = 0.0
         self.seen_wrong: list[tuple[str, str]] = []
@@ -109,10 +109,10 @@ class World:
         """Return seconds since 1970, as an observer outside of all processes sees them."""
         return self.began + self.loop.time()
 
-    def number(self) -> int:
-        """Return the next number: names of keys and references."""
-        self.numbers += 1
-        return self.numbers
+    def number(self, scope: str) -> int:
+        """Return the next number of a scope."""
+        self.numbers[scope] = self.numbers.get(scope, 0) + 1
+        return self.numbers[scope]
 
     # --- the weather
 
@@ -193,5 +193,5 @@ class World:
             now=self.now(),
             notes={key: list(value) for key, value in self.notes.items()},
             delivered={key: tuple(value) for key, value in self.delivered.items()},
-            numbers=self.numbers,
+            numbers=dict(self.numbers),
         )

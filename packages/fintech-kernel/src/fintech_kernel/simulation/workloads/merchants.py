@@ -47,14 +47,14 @@ def rules(basis_points: int = 290) -> tuple[PricingRule, ...]:
     )
 
 
-async def create(client: Client, *, priced: bool = True) -> str | None:
+async def create(client: Client, *, delay_days: int = 0) -> str | None:
     """Onboard a merchant and return its id."""
     new = import_module("fintech_merchants.domain.service").NewMerchant(
         name="Shop",
         currencies=(CURRENCY,),
-        settlement_delay_days=0,
+        settlement_delay_days=delay_days,
         settlement_minimum=MINIMUM,
-        rules=rules() if priced else (),
+        rules=rules(),
     )
     actor = staff()
 
@@ -105,7 +105,9 @@ async def _one_active(client: Client) -> None:
 
 async def _two_active(client: Client) -> None:
     await _one_active(client)
-    await _one_active(client)
+    merchant_id = await create(client, delay_days=1)
+    if merchant_id is not None:
+        await change(client, merchant_id, "activate")
 
 
 def _changes(*actions: str) -> Script:

@@ -1,5 +1,6 @@
 """Settlements, simulated: claim what is due, approve, pay, cancel, carry over."""
 
+import asyncio
 from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 CURRENCY: Final = "KES"
 CHUNK_SIZE: Final = 2
 """Lines of one claiming statement: few, so that a set has several chunks."""
+
+CLOCKS_APART_SECONDS_MAX: Final = 1_300.0
+"""How far apart two processes' clocks can be: what one calls due, the other may call early."""
 
 FAILING_AMOUNT: Final = 1_074
 """A sale whose net amount the rail refuses to pay: it ends in 13."""
@@ -144,6 +148,36 @@ async def _prepare(client: Client) -> None:
         await payments.create(client, merchant_id, amount=amount)
 
 
+def _unclaimed(world: World, *, within_seconds: float = 0) -> list[dict[str, Any]]:
+    """Return transfers of merchants' accounts that are (soon) due and that no line or marker names."""
+    claimed = {row["line_key"] for row in world.model.rows("ledger_settlement_lines")}
+    until = (world.now() + within_seconds) * 1_000
+    return [
+        row
+        for row in world.model.rows("ledger_transfers")
+        if row["transfer_id"] not in claimed
+        and row["available_on"] <= until
+        and row["kind"] not in {"Payout", "Carryover"}
+    ]
+
+
+async def _close_all(client: Client) -> None:
+    """Settle whatever is due: afterwards nothing may be left that no settlement has."""
+    world = client.world
+    for process in world.processes:
+        process.skew_milliseconds = 0
+    if _unclaimed(world, within_seconds=CLOCKS_APART_SECONDS_MAX):
+        await asyncio.sleep(CLOCKS_APART_SECONDS_MAX)
+    held = {
+        row["merchant_id"]
+        for row in world.model.rows("merchants_merchants", "WHERE status = 'suspended'")
+    }
+    for merchant_id in sorted({row["merchant_id"] for row in _unclaimed(world)}):
+        if merchant_id in held:
+            await merchants.change(client, merchant_id, "activate")
+        await create(client, merchant_id)
+
+
 # --- invariants
 
 
@@ -204,6 +238,9 @@ def lines_are_claimed_once(world: World) -> Iterator[str]:
             yield f"{settlement_id} says {one['line_count']} lines, {one['total']}; has {len(lines)}, {sum(lines)}"
     for settlement_id in sums.keys() - settlements.keys():
         yield f"{settlement_id} has lines and is no settlement"
+    if not any(row["state"] == "running" for row in world.model.rows("operations")):
+        for row in _unclaimed(world):
+            yield f"{row['transfer_id']} is due and in no settlement"
     for one in settlements.values():
         own = f"{one['operations']['settlement.opened']}:settle"
         if own in claimed:
@@ -280,6 +317,7 @@ WORKLOAD: Final = Workload(
         "settlements_two_people_above": 20_000,
     },
     prepare=_prepare,
+    closing=_close_all,
     platform_statements=frozenset({"settlements.owners.by_id", "settlements.of_platform"}),
     workflows=(
         Workflow(
