@@ -12,7 +12,7 @@ from fintech_kernel.observability.logging import SILENCED
 from fintech_server import cli
 from loguru import logger
 
-UNWANTED = ("APP_", "DB_", "JWT_", "OPERATION_", "PAYMENTS_", "SETTLEMENTS_", "FINTECH_")
+UNWANTED = ("APP_", "AUDIT_", "DB_", "JWT_", "OPERATION_", "PAYMENTS_", "SETTLEMENTS_", "FINTECH_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

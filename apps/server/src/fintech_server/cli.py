@@ -18,6 +18,7 @@ from fintech_server.commands import (
     migrate,
     plugins,
     serve,
+    settings,
     token,
     version,
 )
@@ -34,8 +35,14 @@ COMMANDS = {
 }
 """Commands of ours by name, in the order of help."""
 
-GROUPS = {"db": conformance.app, "audit": audit.app, "events": events.app}
+GROUPS = {"db": conformance.app}
 """Groups of commands of ours by name."""
+
+SERVER_GROUPS = {"audit": audit.app, "events": events.app}
+"""Groups of the kernel's that work on a server's database: with its settings, or a data folder's."""
+
+OUR_NAMES = frozenset({*COMMANDS, *GROUPS, *SERVER_GROUPS})
+"""What no plugin's command may be called."""
 
 
 def build() -> typer.Typer:
@@ -51,6 +58,8 @@ def build() -> typer.Typer:
         app.command(name)(command)
     for name, group in GROUPS.items():
         app.add_typer(group, name=name)
+    for name, group in SERVER_GROUPS.items():
+        app.add_typer(group, name=name, help=group.info.help, callback=settings.use_settings)
     return app
 
 
@@ -64,7 +73,7 @@ def mount_plugin_commands(app: typer.Typer) -> None:
     from fintech_kernel.host import PluginHost  # loads every plugin
 
     for group in PluginHost.installed().commands():
-        if group.name in COMMANDS or group.name in GROUPS:
+        if group.name in OUR_NAMES:
             raise CommandFailed(
                 f"a plugin adds the command {group.name!r}, which fintech has: rename the plugin's"
             )
@@ -92,7 +101,7 @@ def main() -> None:
 def _mount_where_wanted(app: typer.Typer, arguments: Sequence[str]) -> None:
     """Load the plugins' commands where one of them is asked for; help works without them too."""
     first = arguments[0] if arguments else "--help"
-    if first in COMMANDS or first in GROUPS:
+    if first in OUR_NAMES:
         return
     if not first.startswith("-"):
         mount_plugin_commands(app)

@@ -35,7 +35,7 @@ _NO_TRACE_ID: Final = "0" * 32
 _NO_SPAN_ID: Final = "0" * 16
 _NOT_SAMPLED: Final = "00"
 
-_QUIET_PREFIX: Final = "/health/"
+_QUIET_PREFIXES: Final = ("/health/", "/metrics")
 _DOCS_PATHS: Final = ("/docs", "/redoc")
 
 _SECURITY_HEADERS: Final = (
@@ -133,7 +133,7 @@ class _Exchange:
         yield b"content-security-policy", _DOCS_POLICY if docs else _POLICY
 
     def _log(self) -> None:
-        quiet = self._status < 500 and self._scope["path"].startswith(_QUIET_PREFIX)  # noqa: PLR2004 - server errors are never quiet
+        quiet = self._status < 500 and self._scope["path"].startswith(_QUIET_PREFIXES)  # noqa: PLR2004 - server errors are never quiet
         logger.log(
             "DEBUG" if quiet else "INFO",
             "request",
