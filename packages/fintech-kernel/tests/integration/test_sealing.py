@@ -147,6 +147,13 @@ async def test_many_sealers_at_once_agree(fresh: HttpDatabase) -> None:
     assert (found.size, found.signed_size) == (144, 144)
 
 
+async def test_one_sealer_called_twice_at_once_is_one(fresh: HttpDatabase) -> None:
+    sealer = sealer_of(fresh)
+    await write(fresh, 20)
+    await asyncio.gather(*(sealer.seal() for _ in range(4)))
+    assert (await verified(fresh)).size == 20
+
+
 async def test_an_insert_of_positions_that_arrives_hours_late_changes_nothing(
     fresh: HttpDatabase,
 ) -> None:

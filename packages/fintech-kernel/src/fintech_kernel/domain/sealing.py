@@ -6,6 +6,7 @@ duplicate a sealer reads what stands, flags that, and starts over. It flags and 
 back, never what it sent: a lost reply, a late packet and a killed process change nothing but the time.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -56,6 +57,7 @@ class Sealer:
         self._store = TreeStore(database)
         self._edge: RightEdge | None = None
         self._head: TreeHead | None = None
+        self._one_pass = asyncio.Lock()
 
     @property
     def verification_key(self) -> VerificationKey:
@@ -69,16 +71,20 @@ class Sealer:
             InvariantBroken: the log is not what was signed: nothing more is signed.
             DatabaseError: the database did not do it; the next pass goes on.
         """
-        edge = self._edge or await self._restored_edge()
-        self._edge = edge
-        more = True
-        while more:
-            for _ in range(BATCHES_PER_HEAD):
-                more = await self._seal_batch(edge)
-                if not more:
-                    break
+        async with self._one_pass:  # the right edge grows by one hand
+            edge = self._edge or await self._restored_edge()
+            self._edge = edge
+            while await self._seal_batches(edge):
+                await self._sign(edge)
             await self._sign(edge)
-        return self._head
+            return self._head
+
+    async def _seal_batches(self, edge: RightEdge) -> bool:
+        """Give positions to some batches; return whether there may be more."""
+        for _ in range(BATCHES_PER_HEAD):
+            if not await self._seal_batch(edge):
+                return False
+        return True
 
     async def _seal_batch(self, edge: RightEdge) -> bool:
         """Give positions to one batch; return whether there was one."""
