@@ -142,9 +142,10 @@ async def _phases(
     world.network.plan = NO_FAULTS
     world.network.is_calm = True
     await _settle(world)
+    await _repeat_everything(world)
+    await _settle(world)
     for workload in world.runtime.workloads:
         await workload.closing(Client(world))
-    await _repeat_everything(world)
     await _settle(world)
 
 

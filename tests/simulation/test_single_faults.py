@@ -1,0 +1,16 @@
+"""Every fault at every call of every workflow, one at a time."""
+
+import pytest
+from fintech_kernel.simulation.campaign import run_tasks, single_tasks
+from fintech_kernel.simulation.pytest_plugin import report
+
+
+@pytest.mark.timeout(900)
+def test_no_single_fault_of_any_workflow_violates_anything(simulation, workers):
+    names = [workflow.name for workflow in simulation.workflows]
+    schedules = 0
+    for tally in run_tasks(single_tasks(names), workers=workers):
+        assert not tally.failures, report(tally.failures[0])
+        schedules += tally.schedules
+    print(f"single faults: {schedules} schedules")
+    assert schedules > 2_000
