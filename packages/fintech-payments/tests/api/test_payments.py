@@ -77,6 +77,13 @@ async def test_create_and_capture_takes_two_trips_besides_authentication_and_the
     ]
 
 
+@pytest.mark.parametrize("text", ["%00", "order-1017%00", "", "-order", "a b", "a" * 65, "%FF"])
+async def test_a_list_by_what_is_no_reference_is_refused(app: RunningApp, text: str) -> None:
+    listed = await app.client.get(f"/v1/payments?reference={text}", headers=merchant(app))
+    assert listed.status_code == 422
+    assert [error["pointer"] for error in listed.json()["errors"]] == ["/query/reference"]
+
+
 async def test_a_repeat_gets_the_first_answer_and_moves_nothing(app: RunningApp) -> None:
     same = key()
     first = await app.post("/v1/payments", payment(), key=same, headers=merchant(app))

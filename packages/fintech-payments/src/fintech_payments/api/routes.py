@@ -12,7 +12,7 @@ from fintech_kernel.web.answers import answer_response, json_response
 from fintech_kernel.web.authentication import requires
 from fintech_kernel.web.idempotency import idempotency
 from fintech_kernel.web.pagination import Page, page, page_body
-from fintech_kernel.web.schemas import Timestamp, id_path
+from fintech_kernel.web.schemas import Reference, Timestamp, id_path
 from fintech_kernel.web.strict_json import StrictJsonRoute
 from starlette.responses import Response
 
@@ -40,7 +40,7 @@ REFUND: Final = "payments:refund"
 PaymentId = Annotated[str, id_path("pay")]
 RefundId = Annotated[str, id_path("ref")]
 CurrencyQuery = Annotated[str | None, Query(pattern="^[A-Z]{3}$", examples=["KES"])]
-ReferenceQuery = Annotated[str | None, Query(max_length=64, examples=["order-1017"])]
+ReferenceQuery = Annotated[Reference | None, Query()]
 CreatedQuery = Annotated[Timestamp | None, Query()]
 Call = Annotated[IdempotentCall, Depends(idempotency)]
 
