@@ -1,7 +1,7 @@
-"""The installed plugins, simulated; ``--simulate-slow`` is not needed: slow tests are marked."""
+"""The installed plugins, simulated: built once, on as many cores as ``SIMULATION_WORKERS`` says."""
 
-import datetime
 import os
+from datetime import UTC, datetime
 
 import pytest
 from fintech_kernel.simulation.campaign import Simulation
@@ -18,7 +18,7 @@ def simulation() -> Simulation:
 def rotation() -> int:
     """Which part of the pairs and which seeds are run today; printed, so that it can be repeated."""
     given = os.environ.get("SIMULATION_ROTATION")
-    return int(given) if given else datetime.datetime.now(datetime.UTC).date().toordinal()
+    return int(given) if given else datetime.now(UTC).date().toordinal()
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ def run_pairs(simulation, workers, *, percent: float, rotation: int) -> int:
     for tally in run_tasks(tasks, workers=workers):
         assert not tally.failures, report(tally.failures[0])
         schedules += tally.schedules
-    print(f"pairs: {schedules} schedules, {percent} %, rotation {rotation}")
+    print(f"pairs: {schedules} schedules, {percent} %, rotation {rotation}")  # noqa: T201 - the report
     return schedules
 
 

@@ -13,7 +13,7 @@ def run_random(workers: int, *, schedules: int, first: int) -> None:
     for tally in run_tasks(random_tasks(schedules, first=first), workers=workers):
         assert not tally.failures, report(tally.failures[0])
         faults += tally.faults
-    print(f"random: {schedules} schedules from seed {first}, {faults} faults")
+    print(f"random: {schedules} schedules from seed {first}, {faults} faults")  # noqa: T201 - the report
     assert faults > schedules
 
 

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -63,7 +63,9 @@ def prepared(mutant: Mutant, original: str) -> str:
     changed = original.replace(mutant.before, mutant.after)
     if "self.__class__._first" in mutant.after:
         changed = changed.replace("self.__class__._first", "_FIRST")
-        changed = changed.replace("RACES_MAX: Final = 30", "_FIRST: dict = {}\nRACES_MAX: Final = 30")
+        changed = changed.replace(
+            "RACES_MAX: Final = 30", "_FIRST: dict = {}\nRACES_MAX: Final = 30"
+        )
     return changed
 
 
@@ -88,7 +90,9 @@ def main() -> int:
                 folders.put(folder)
 
         with ThreadPoolExecutor(options.workers) as pool:
-            for mutant, said in pool.map(work, chosen):
+            order = sorted(chosen, key=lambda mutant: bool(mutant.equivalent))
+            for done in as_completed([pool.submit(work, mutant) for mutant in order]):
+                mutant, said = done.result()
                 verdict = said.partition(" ")[0]
                 if mutant.equivalent and verdict == "SURVIVED":
                     equivalent += 1
@@ -97,8 +101,8 @@ def main() -> int:
                     killed += 1
                 else:
                     survived += 1
-                print(f"{mutant.name}: {said}", flush=True)
-    print(f"mutants={len(chosen)} killed={killed} equivalent={equivalent} survived={survived}")
+                print(f"{mutant.name}: {said}", flush=True)  # noqa: T201 - the report
+    print(f"mutants={len(chosen)} killed={killed} equivalent={equivalent} survived={survived}")  # noqa: T201 - the report
     return 1 if survived else 0
 
 

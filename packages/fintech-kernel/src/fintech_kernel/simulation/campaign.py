@@ -110,9 +110,7 @@ class Tally:
     @property
     def line(self) -> str:
         """The last line of a report."""
-        return (
-            f"schedules={self.schedules} faults={self.faults} violations={self.violations}"
-        )
+        return f"schedules={self.schedules} faults={self.faults} violations={self.violations}"
 
 
 class Simulation:
@@ -173,11 +171,11 @@ class Simulation:
         plan = RandomPlan(seed=seed, rate=FAULT_RATE)
         return run_schedule(self.runtime, self.random_story(seed), plan, seed=seed, traced=traced)
 
-    def run_workflow(self, name: str, plan: Plan, *, seed: int = 1, traced: bool = False) -> Outcome:
+    def run_workflow(
+        self, name: str, plan: Plan, *, seed: int = 1, traced: bool = False
+    ) -> Outcome:
         """Run one workflow under a plan."""
-        return run_schedule(
-            self.runtime, self.workflow_story(name), plan, seed=seed, traced=traced
-        )
+        return run_schedule(self.runtime, self.workflow_story(name), plan, seed=seed, traced=traced)
 
     # --- tasks
 

@@ -52,9 +52,7 @@ def simulate(
         raise typer.Exit(EXIT_VIOLATED)
 
 
-def _tasks(
-    *, schedules: int, first: int, singles: bool, pairs: float, rotation: int
-) -> list[Task]:
+def _tasks(*, schedules: int, first: int, singles: bool, pairs: float, rotation: int) -> list[Task]:
     tasks: list[Task] = []
     if singles:
         names = [workflow.name for workflow in Simulation.installed().workflows]
@@ -72,9 +70,7 @@ def _one(seed: int) -> Tally:
     typer.echo(f"trace {outcome.digest}")
     for violation in outcome.violations:
         typer.echo(f"{violation.invariant}: {violation.detail}")
-    return Tally(
-        schedules=1, faults=len(outcome.faults), violations=1 if outcome.violations else 0
-    )
+    return Tally(schedules=1, faults=len(outcome.faults), violations=1 if outcome.violations else 0)
 
 
 def run_all(tasks: Sequence[Task], *, workers: int) -> Tally:

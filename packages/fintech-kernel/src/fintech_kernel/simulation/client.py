@@ -12,10 +12,15 @@ from fintech_kernel.domain.actors import PLATFORM, Actor
 from fintech_kernel.domain.operations import Answer, IdempotentCall
 from fintech_kernel.domain.permissions import MERCHANT_ADMIN, PLATFORM_ADMIN
 from fintech_kernel.errors import IdempotencyKeyReused, RequestRefused, TryAgainLater
-from fintech_kernel.simulation.processes import ProcessKilled
+from fintech_kernel.simulation.processes import Process, ProcessKilled
 from fintech_kernel.simulation.world import Told, World, current_merchant
 
 TRIES_MAX: Final = 7
+REPEATS: Final = 0.2
+CHANGES: Final = 0.1
+DISCONNECTS: Final = 0.08
+"""How often nasty clients repeat concurrently, change a body under a key, and disconnect."""
+
 PATIENCE_SECONDS: Final = 30.0
 """How long a client waits for a reply before it calls the connection dead."""
 
@@ -75,7 +80,7 @@ class Client:
         if value not in values:
             values.append(value)
 
-    def pick(self, what: str) -> Any:
+    def pick(self, what: str) -> Any:  # noqa: ANN401 - what was noted is the script's own
         """Return something that was noted, drawn; None where nothing was."""
         values = self.world.notes.get(what)
         return self.world.draw.choice(values) if values else None
@@ -102,14 +107,14 @@ class Client:
             label=label, actor=actor, key=key or self.new_key(actor), body=body or label, send=send
         )
         draw = self.world.draw
-        if self.is_nasty and draw.random() < 0.2:
+        if self.is_nasty and draw.random() < REPEATS:
             repeat = asyncio.ensure_future(self._asked(request))
             answer = await self._asked(request)
             repeated = await asyncio.gather(repeat, return_exceptions=True)
             del repeated
         else:
             answer = await self._asked(request)
-        if self.is_nasty and answer is not None and draw.random() < 0.1:
+        if self.is_nasty and answer is not None and draw.random() < CHANGES:
             await self._ask_with_other_body(request)
         return answer
 
@@ -123,7 +128,9 @@ class Client:
             living = world.living()
             if living:
                 process = world.draw.choice(living)
-                world.trace.add(world.loop.time(), "client", f"asks {process.name}: {request.label}")
+                world.trace.add(
+                    world.loop.time(), "client", f"asks {process.name}: {request.label}"
+                )
                 try:
                     answer = await self._sent(request, process)
                 except (TryAgainLater, DatabaseError, ProcessKilled, TimeoutError) as error:
@@ -145,7 +152,7 @@ class Client:
         world.told.setdefault(request.identity, Told(request=request))
         return None
 
-    async def _sent(self, request: Request, process: Any) -> Answer:
+    async def _sent(self, request: Request, process: Process) -> Answer:
         """Send a request to a process; who dies or hangs is given up."""
         call = IdempotentCall(key=request.key, fingerprint=Fingerprint(request.body))
         token = current_merchant.set(request.actor.merchant_id)
@@ -154,7 +161,7 @@ class Client:
         finally:
             current_merchant.reset(token)
         patience = PATIENCE_SECONDS
-        if self.is_nasty and self.world.draw.random() < 0.08:
+        if self.is_nasty and self.world.draw.random() < DISCONNECTS:
             patience = self.world.draw.uniform(0, 0.05)
         done, _ = await asyncio.wait([task], timeout=patience)
         if not done:

@@ -117,9 +117,7 @@ def acknowledged_is_kept(world: World) -> Iterator[str]:
 def events_reach_every_handler(world: World) -> Iterator[str]:
     """I8: every entry reached every handler that wants it, first deliveries in order of the stream."""
     handlers = [(row["handler"], row["event"]) for row in world.model.rows("handlers")]
-    done = {
-        row["delivery_id"] for row in world.model.rows("deliveries") if row["state"] == "done"
-    }
+    done = {row["delivery_id"] for row in world.model.rows("deliveries") if row["state"] == "done"}
     seen = {stream: list(dict.fromkeys(ids)) for stream, ids in world.delivered.items()}
     expected: dict[str, list[str]] = {}
     for row in world.entries():

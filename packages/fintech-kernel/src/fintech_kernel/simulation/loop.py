@@ -58,7 +58,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         Raises:
             Stuck: it waits for what nobody will ever do, or for ever does something.
         """
-        events._set_running_loop(self)  # noqa: SLF001 # pyright: ignore[reportAttributeAccessIssue] - how a loop of one's own is made known (PEP 3156)
+        events._set_running_loop(self)  # noqa: SLF001 - how a loop of one's own is made known (PEP 3156)
         self._is_running = True
         try:
             task = self.create_task(future)
@@ -67,7 +67,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
             return task.result()
         finally:
             self._is_running = False
-            events._set_running_loop(None)  # noqa: SLF001 # pyright: ignore[reportAttributeAccessIssue] - see above
+            events._set_running_loop(None)  # noqa: SLF001 - see above
 
     def close(self) -> None:
         """Cancel what still runs and let it unwind."""
@@ -111,29 +111,29 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         """Return virtual seconds since the schedule began."""
         return self._now
 
-    def call_soon(  # pyright: ignore[reportIncompatibleMethodOverride] - the stub's type variables say no more
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    def call_soon(
+        self, callback: Callable[..., object], *args: object, context: Context | None = None
     ) -> asyncio.Handle:
         """Run a callback at this moment, in an order that the seed chooses."""
         handle = asyncio.Handle(callback, args, self, context)
         self._ready.append(handle)
         return handle
 
-    def call_later(  # pyright: ignore[reportIncompatibleMethodOverride] - see call_soon
+    def call_later(
         self,
         delay: float,
         callback: Callable[..., object],
-        *args: Any,
+        *args: object,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Run a callback in ``delay`` virtual seconds."""
         return self.call_at(self._now + delay, callback, *args, context=context)
 
-    def call_at(  # pyright: ignore[reportIncompatibleMethodOverride] - see call_soon
+    def call_at(
         self,
         when: float,
         callback: Callable[..., object],
-        *args: Any,
+        *args: object,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Run a callback at a virtual time."""

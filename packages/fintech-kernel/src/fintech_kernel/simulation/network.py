@@ -20,15 +20,21 @@ Reply = TypeVar("Reply")
 LATE_SECONDS: Final = (5.0, 40.0, 300.0, 3_600.0, 7_000.0)
 """When a given-up call arrives after all: within the in-flight limits that the models declare."""
 
+EARLY_SHARE: Final = 0.5
+"""How many senders of a late call give up at once instead of waiting."""
+
+SPREAD_SHARE: Final = 0.3
+"""How many calls are applied with pauses between their statements."""
+
 OUTAGE_SECONDS: Final = 90_000.0
 """How long an outage lasts: longer than the models remember keys."""
 
 
-class Lost(Exception):  # noqa: N818 - named for what happened
+class Lost(Exception):
     """No usable reply came: the call may have been applied."""
 
 
-class Refused(Exception):  # noqa: N818 - named for what happened
+class Refused(Exception):
     """The other side said that it did nothing."""
 
 
@@ -159,7 +165,11 @@ class Network:
         return reply
 
     async def _calm(
-        self, sender: Incarnation | None, steps: Generator[bool, None, Reply], port: Port, label: str
+        self,
+        sender: Incarnation | None,
+        steps: Generator[bool, None, Reply],
+        port: Port,
+        label: str,
     ) -> Reply:
         """Carry a call where nothing goes wrong: at once, in an order that the loop chooses."""
         await asyncio.sleep(0)
@@ -184,7 +194,7 @@ class Network:
         fault: Fault | None,
         draw: random.Random,
         sender: Incarnation | None,
-        timeout: float,
+        patience: float,
     ) -> Reply:
         if fault is Fault.KILLED_BEFORE:
             raise self._kill(sender)
@@ -196,11 +206,11 @@ class Network:
         if fault in {Fault.LOST_BEFORE, Fault.DOWN_BEFORE}:
             if fault is Fault.DOWN_BEFORE:
                 self._weather.break_down(port, draw.uniform(2, 60))
-            await asyncio.sleep(draw.choice((0.002, timeout)))
+            await asyncio.sleep(draw.choice((0.002, patience)))
             raise Lost
         delay = draw.uniform(0.0002, 0.004)
         if fault is Fault.SLOW:
-            delay = draw.uniform(0.1, 2 * timeout)
+            delay = draw.uniform(0.1, 2 * patience)
         if fault is Fault.LATE:
             delay = draw.choice(LATE_SECONDS) * draw.uniform(0.5, 1)
         answer = self._deliver(steps(fault), delay, draw, cut=fault is Fault.TORN)
@@ -209,8 +219,8 @@ class Network:
         if fault is Fault.TORN:
             await asyncio.sleep(0.01)
             raise Lost
-        patience = min(timeout, 0.002) if fault is Fault.LATE and draw.random() < 0.5 else timeout
-        is_answered = await self._waited(answer, patience)
+        gives_up_early = fault is Fault.LATE and draw.random() < EARLY_SHARE
+        is_answered = await self._waited(answer, 0.002 if gives_up_early else patience)
         if fault is Fault.KILLED_AFTER:
             raise self._kill(sender)
         if fault is Fault.DOWN_AFTER:
@@ -221,7 +231,7 @@ class Network:
         if not is_answered:
             raise Lost
         if fault in {Fault.LOST_AFTER, Fault.DOWN_AFTER}:
-            await asyncio.sleep(draw.choice((0.0, timeout)))
+            await asyncio.sleep(draw.choice((0.0, patience)))
             raise Lost
         return answer.result()
 
@@ -254,7 +264,7 @@ class Network:
             answer=self._loop.create_future(),
             draw=draw,
             network=self,
-            is_spread=draw.random() < 0.3,
+            is_spread=draw.random() < SPREAD_SHARE,
             steps_max=1 + int(draw.random() * 3) if cut else 1_000_000,
         )
         self.in_flight += 1

@@ -97,13 +97,13 @@ class Runtime:
         self.known_sql: set[str] = set()
         outside = SimulationPlugin(processor=self.processor, rail=self.rail, runtime=self)
         self.host = PluginHost.of([*plugins, outside])
-        settings = dict(SETTINGS)
+        settings: dict[str, object] = dict(SETTINGS)
         for workload in self.workloads:
             settings.update(workload.settings)
         clock = SimulatedClock(self)
         overrides = Overrides(
             clock=clock,
-            identifiers=RandomIdentifiers(clock, random_bits=lambda bits: self.ids.getrandbits(bits)),
+            identifiers=RandomIdentifiers(clock, random_bits=self.ids.getrandbits),
             database=self.database,
             jitter=self.jitter,
         )

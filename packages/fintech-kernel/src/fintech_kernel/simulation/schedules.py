@@ -25,7 +25,15 @@ ROUNDS_MAX: Final = 60
 PAUSES_SECONDS: Final = (0.0, 0.5, 2.0, 25.0, 60.0, 300.0, 950.0)
 """Between rounds: two leases pass, and the longest backoff, and what was late arrives."""
 
+EVERYBODYS_ROUND: Final = 4
+"""Every so many rounds all processes run their jobs; in between one does."""
+
 SKEW_MILLISECONDS_MAX: Final = 600_000
+CLOCKS_OFF_SHARE: Final = 0.4
+"""How many processes of random schedules begin with a clock that is off."""
+
+IDLE_POLLS_SHARE: Final = 0.05
+"""How often a job that would find nothing runs all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +163,11 @@ async def _settle(world: World) -> None:
         await asyncio.sleep(world.black_out_until - world.now())
     world.heal()
     for number in range(ROUNDS_MAX):
-        for process in world.processes if number % 4 == 3 else world.processes[:1]:
+        for process in (
+            world.processes
+            if number % EVERYBODYS_ROUND == EVERYBODYS_ROUND - 1
+            else world.processes[:1]
+        ):
             for job in _jobs(process):
                 if _has_work(world, job):
                     await _finished(process.spawn(run_once(job)))
@@ -216,7 +228,7 @@ async def _finished(task: "asyncio.Task[Any]") -> None:
     if not task.cancelled() and task.exception() is not None:
         error = task.exception()
         if not isinstance(error, ProcessKilled):
-            raise error if error else ProcessKilled
+            raise error or ProcessKilled
 
 
 def _verdict(world: World) -> list[Violation]:
@@ -245,7 +257,7 @@ def random_script(
 
     async def script(world: World) -> None:
         for process in world.processes:
-            if world.draw.random() < 0.4:
+            if world.draw.random() < CLOCKS_OFF_SHARE:
                 skew = SKEW_MILLISECONDS_MAX
                 process.skew_milliseconds = int(world.draw.uniform(-skew, skew))
         world.handler_fails = 0.1
@@ -274,5 +286,7 @@ async def _run_jobs(world: World, process: Process) -> None:
     while True:
         await asyncio.sleep(world.draw.uniform(0.2, 20))
         job = world.draw.choice(_jobs(process))
-        if process in world.living() and (_has_work(world, job) or world.draw.random() < 0.05):
+        if process in world.living() and (
+            _has_work(world, job) or world.draw.random() < IDLE_POLLS_SHARE
+        ):
             await asyncio.wait([process.spawn(run_once(job))], timeout=60)

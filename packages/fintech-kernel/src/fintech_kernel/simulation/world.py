@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 START_SECONDS: Final = 1_760_000_000.0
 """When the first second of a new world is: 2025-10-09T08:53:20Z."""
 
-RESTART_SECONDS_MAX: Final = 40.0
-"""A killed process starts again within so many seconds."""
+RESTARTS_SHARE: Final = 0.2
+"""How likely a killed process is back whenever somebody looks for one."""
 
 current_merchant: ContextVar[str] = ContextVar("simulated_merchant", default="")
 """For whom the work at hand is done; empty where it may see more than one merchant."""
@@ -89,7 +89,9 @@ class World:
         self.notes: dict[str, Any] = (
             {key: list(value) for key, value in start.notes.items()} if start else {}
         )
-        self.delivered = {key: list(value) for key, value in start.delivered.items()} if start else {}
+        self.delivered = (
+            {key: list(value) for key, value in start.delivered.items()} if start else {}
+        )
         self.told: dict[str, Told] = {}
         self.numbers = dict(start.numbers) if start else {}
         self.silent_until: dict[str, float] = {}
@@ -146,7 +148,7 @@ class World:
         if self.now() < self.black_out_until:
             return []
         for process in self.processes:
-            if not process.incarnation.is_alive and self.draw.random() < 0.2:
+            if not process.incarnation.is_alive and self.draw.random() < RESTARTS_SHARE:
                 process.start()
         return [process for process in self.processes if process.incarnation.is_alive]
 
