@@ -42,3 +42,8 @@ def test_a_processor_that_is_not_installed_is_a_fault_that_names_those_that_are(
 
 def test_production_refuses_the_sandbox_since_it_moves_no_money() -> None:
     assert "moves no money" in fault({**ALONE, "app_env": "production"}, plugin, test_ledger)
+
+
+def test_waiting_longer_for_the_processor_than_for_the_request_is_a_fault() -> None:
+    slow = {**ALONE, "app_request_timeout_seconds": 5.0, "payments_answer_seconds": 5.0}
+    assert "PAYMENTS_ANSWER_SECONDS" in fault(slow, plugin, test_ledger)

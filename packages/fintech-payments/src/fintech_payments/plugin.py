@@ -233,6 +233,11 @@ def _payments(context: AppContext) -> Payments:
         faults.append(
             f"PAYMENTS_PROCESSOR names {settings.processor!r}; installed are: {installed}"
         )
+    if settings.answer_seconds >= context.settings.app_request_timeout_seconds:
+        faults.append(
+            "PAYMENTS_ANSWER_SECONDS must be below APP_REQUEST_TIMEOUT_SECONDS: else an attempt ends"
+            " before it can record that the processor has not answered"
+        )
     is_production = context.settings.app_env is Environment.PRODUCTION
     if is_production and settings.processor == SANDBOX:
         faults.append(

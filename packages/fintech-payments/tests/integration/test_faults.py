@@ -1,5 +1,6 @@
 """Every workflow of payments with one fault at each of its calls: money moves exactly once."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -9,7 +10,11 @@ import pytest
 from fintech_dbclient import HttpDatabase, NotApplied
 from fintech_kernel.contracts.ledger import Ledger
 from fintech_kernel.contracts.processors import Outcome, ProcessorAnswer
+from fintech_kernel.domain.actors import Actor
+from fintech_kernel.domain.codec import to_json
+from fintech_kernel.domain.operations import OperationCall
 from fintech_kernel.errors import OutcomeUnknown
+from fintech_kernel.money import Money
 from fintech_kernel.testing import ledger as test_ledger
 from fintech_kernel.testing.apps import RunningApp, running_app
 from fintech_kernel.testing.clocks import FrozenClock
@@ -17,7 +22,10 @@ from fintech_kernel.testing.faults import Fault, FaultyDatabase, ProcessKilled
 from fintech_kernel.testing.ledger import PostingLedger
 from fintech_kernel.web.app import Overrides
 from fintech_payments import plugin
-from fintech_payments.domain.service import Payments
+from fintech_payments.domain.commands import CreatePayment
+from fintech_payments.domain.events import CaptureMode
+from fintech_payments.domain.resolver import RESOLVE_CONCURRENCY
+from fintech_payments.domain.service import CREATE, Payments
 
 pytestmark = pytest.mark.anyio
 
@@ -228,6 +236,162 @@ async def test_an_outcome_that_stays_open_is_learned_later_and_concluded_once(
     account = f"liabilities:merchant:{merchant}:KES"
     assert await ledger_of(app).balance(account) == balance
     assert await post(app, merchant, target, body, key) == first
+
+
+class Raising(Silent):
+    """A processor that breaks its contract for some keys: it raises, whatever is asked of them."""
+
+    def __init__(self, real: Any) -> None:
+        super().__init__(real)
+        self.poisoned: set[str] = set()
+
+    async def authorize(self, **call: Any) -> ProcessorAnswer:
+        answer = await super().authorize(**call)
+        if call["payment_method"] == "sandbox_timeout":
+            self.poisoned.add(call["key"])
+            raise ValueError("a reply that it cannot read")
+        return answer
+
+    async def query(self, *, key: str) -> ProcessorAnswer | None:
+        if key in self.poisoned:
+            raise ValueError("a reply that it cannot read")
+        return await super().query(key=key)
+
+
+async def created_with(app: RunningApp, merchant: str, token: str) -> tuple[int, dict[str, Any]]:
+    body = {
+        "amount": 10_000,
+        "currency": "KES",
+        "payment_method": {"type": "card", "token": token},
+    }
+    return await post(app, merchant, "/v1/payments", body, uuid.uuid4().hex)
+
+
+async def resolve(app: RunningApp) -> None:
+    jobs = plugin.fintech_jobs(app.context)
+    await next(one for one in jobs if one.name == "payments.resolve").run()
+
+
+async def status_of(app: RunningApp, merchant: str, payment_id: str) -> str:
+    shown = await app.client.get(
+        f"/v1/payments/{payment_id}", headers=app.headers(merchant_id=merchant)
+    )
+    return str(shown.json()["status"])
+
+
+async def test_a_processor_that_raises_leaves_an_open_outcome_and_holds_up_no_other_payment(
+    app: RunningApp,
+) -> None:
+    merchant = f"mer_{uuid.uuid4().hex[:10]}"
+    processors = cast("dict[str, Any]", app.context.processors)
+    real = processors["sandbox"]
+    raising = Raising(real)
+    processors["sandbox"] = raising
+    try:
+        poisoned = await created_with(app, merchant, "sandbox_timeout")
+        others = [await created_with(app, merchant, "sandbox_approve") for _ in range(3)]
+        raising.mended = True
+        await resolve(app)
+        statuses = [await status_of(app, merchant, one[1]["payment_id"]) for one in others]
+        raising.poisoned.clear()
+        await resolve(app)
+    finally:
+        processors["sandbox"] = real
+
+    assert (poisoned[0], poisoned[1]["processor_outcome"]) == (202, "open")
+    assert statuses == ["captured"] * 3
+    assert await status_of(app, merchant, poisoned[1]["payment_id"]) == "captured"
+    assert await ledger_of(app).balance(f"liabilities:merchant:{merchant}:KES") == 40_000
+
+
+class Hanging(Silent):
+    """A processor that never answers what became of some keys."""
+
+    def __init__(self, real: Any) -> None:
+        super().__init__(real)
+        self.hanging: set[str] = set()
+
+    async def authorize(self, **call: Any) -> ProcessorAnswer:
+        if call["payment_method"] == "sandbox_timeout":
+            self.hanging.add(call["key"])
+        return await super().authorize(**call)
+
+    async def query(self, *, key: str) -> ProcessorAnswer | None:
+        if key in self.hanging:
+            await asyncio.sleep(3_600)
+        return await super().query(key=key)
+
+
+async def test_questions_that_hang_do_not_keep_later_payments_from_being_asked_about(
+    app: RunningApp, clock: FrozenClock
+) -> None:
+    merchant = f"mer_{uuid.uuid4().hex[:10]}"
+    processors = cast("dict[str, Any]", app.context.processors)
+    real = processors["sandbox"]
+    hanging = Hanging(real)
+    processors["sandbox"] = hanging
+    try:
+        for _ in range(RESOLVE_CONCURRENCY):
+            await created_with(app, merchant, "sandbox_timeout")
+        clock.advance(seconds=1)  # ids are in the order of time
+        _, later = await created_with(app, merchant, "sandbox_approve")
+        hanging.mended = True
+        jobs = plugin.fintech_jobs(app.context)
+        job = next(one for one in jobs if one.name == "payments.resolve")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await job.run()
+        before = await status_of(app, merchant, later["payment_id"])
+        await job.run()
+        after = await status_of(app, merchant, later["payment_id"])
+        hanging.hanging.clear()
+        await job.run()
+    finally:
+        processors["sandbox"] = real
+    assert (before, after) == ("pending", "captured")
+    assert await ledger_of(app).balance(f"liabilities:merchant:{merchant}:KES") == 50_000
+
+
+async def test_a_refused_creation_leaves_its_reference_to_the_corrected_one(
+    app: RunningApp,
+) -> None:
+    merchant = f"mer_{uuid.uuid4().hex[:10]}"
+    operations = app.context.operations
+    answers = [
+        await operations.run(
+            OperationCall(
+                kind=CREATE,
+                merchant_id=merchant,
+                actor=Actor(subject="tester", roles=("merchant_admin",), merchant_id=merchant),
+                key=uuid.uuid4().hex,
+                command=to_json(
+                    CreatePayment(
+                        payment_id=app.context.identifiers.new("pay"),
+                        merchant_id=merchant,
+                        merchant_is_active=is_active,
+                        merchant_currencies=None,
+                        amount=Money(amount=10_000, currency="KES"),
+                        capture=CaptureMode.AUTOMATIC,
+                        method="card",
+                        token="sandbox_approve",
+                        processor="sandbox",
+                        reference="order-7",
+                        metadata={},
+                        pricing=None,
+                        settlement_delay_days=0,
+                        requested_at=1,
+                    )
+                ),
+            )
+        )
+        for is_active in (False, True, True)
+    ]
+    assert [(one.state, one.result.get("code")) for one in answers] == [
+        ("refused", "merchant_not_active"),
+        ("succeeded", None),
+        ("refused", "reference_exists"),
+    ]
+    assert answers[2].result["facts"]["payment_id"] == answers[1].result["payment_id"]
 
 
 async def test_the_read_model_is_written_again_where_it_was_lost(app: RunningApp) -> None:

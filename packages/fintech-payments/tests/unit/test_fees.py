@@ -49,7 +49,12 @@ def test_returned_shares_sum_to_the_fee_when_everything_is_refunded(
         left = captured - refunded
         part = left if index == len(weights) else min(left, captured * weight // 1_000)
         returned += fee_returned(
-            pricing, fee=fee, captured=kes(captured), refunded=kes(refunded), amount=kes(part)
+            pricing,
+            fee=fee,
+            returned=kes(returned),
+            captured=kes(captured),
+            refunded=kes(refunded),
+            amount=kes(part),
         ).amount
         refunded += part
     assert returned == fee.amount
@@ -65,7 +70,12 @@ def test_limits_hold_and_a_fee_never_exceeds_what_was_captured() -> None:
 def test_a_policy_that_keeps_the_fee_returns_nothing() -> None:
     keeping = rule(fixed=100, refund_policy=RefundPolicy.KEEP)
     returned = fee_returned(
-        keeping, fee=kes(100), captured=kes(1_000), refunded=kes(0), amount=kes(1_000)
+        keeping,
+        fee=kes(100),
+        returned=kes(0),
+        captured=kes(1_000),
+        refunded=kes(0),
+        amount=kes(1_000),
     )
     assert returned.amount == 0
 

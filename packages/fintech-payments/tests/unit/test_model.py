@@ -231,6 +231,82 @@ def test_a_refund_counts_from_its_decision_and_no_more_when_it_failed() -> None:
     assert (failed.refunded, failed.refundable) == (0, 10_000)
 
 
+def captured_and_refunded(
+    payment: Payment, *, capture: int, refund: int, refund_id: str, answer: ProcessorAnswer
+) -> Payment:
+    if capture:
+        requested = decisions.decide_capture(payment, capture_of(capture), ABLE)
+        payment = applied(payment, *requested)
+        payment = applied(
+            payment,
+            *decisions.decide_answer(
+                payment,
+                Effect.CAPTURE,
+                approved(capture),
+                operation_id=f"op_capture_{refund_id}",
+                amount=kes(capture),
+                now=2_000,
+            ),
+        )
+    payment = applied(
+        payment, *decisions.decide_refund(payment, refund_of(refund, refund_id), ABLE)
+    )
+    return applied(
+        payment,
+        *decisions.decide_answer(
+            payment,
+            Effect.REFUND,
+            answer,
+            operation_id=f"op_{refund_id}",
+            amount=kes(refund),
+            now=3_000,
+            refund_id=refund_id,
+        ),
+    )
+
+
+def test_captures_between_refunds_return_no_more_fee_than_was_charged() -> None:
+    payment = created(approved(10_000))
+    payment = captured_and_refunded(
+        payment, capture=5_000, refund=5_000, refund_id="ref_1", answer=approved(5_000)
+    )
+    assert payment.fee_returned == payment.fee == 175
+    payment = captured_and_refunded(
+        payment, capture=5_000, refund=5_000, refund_id="ref_2", answer=approved(5_000)
+    )
+    assert payment.fee_returned == payment.fee == 320
+
+
+def test_a_refund_that_failed_leaves_no_rounding_to_be_returned_twice() -> None:
+    payment = created(approved(10_000), capture=CaptureMode.AUTOMATIC)
+    for size in range(15, 0, -1):
+        failing, passing = f"ref_{size}_a", f"ref_{size}_b"
+        requested = decisions.decide_refund(payment, refund_of(size, failing), ABLE)
+        payment = captured_and_refunded(
+            applied(payment, *requested),
+            capture=0,
+            refund=1,
+            refund_id=passing,
+            answer=approved(1),
+        )
+        failed = decisions.decide_answer(
+            payment,
+            Effect.REFUND,
+            DECLINED,
+            operation_id=f"op_{failing}",
+            amount=kes(size),
+            now=3_000,
+            refund_id=failing,
+        )
+        payment = applied(payment, *failed)
+    left = payment.refundable
+    payment = captured_and_refunded(
+        payment, capture=0, refund=left, refund_id="ref_last", answer=approved(left)
+    )
+    assert payment.refundable == 0
+    assert payment.fee_returned == payment.fee == 320
+
+
 def test_events_that_cannot_follow_are_refused() -> None:
     with pytest.raises(InvariantBroken):
         fold([])

@@ -5,6 +5,7 @@ A ``Refusal`` that is raised here is recorded like an acceptance.
 
 from fintech_kernel.clock import MILLISECONDS_PER_DAY
 from fintech_kernel.contracts.processors import Outcome, ProcessorAnswer, ProcessorCapabilities
+from fintech_kernel.errors import Refusal
 from fintech_kernel.money import Money
 
 from fintech_payments.domain import fees
@@ -53,6 +54,15 @@ def check_creation(command: CreatePayment) -> None:
     accepted = command.merchant_currencies
     if accepted is not None and command.amount.currency not in accepted:
         raise CurrencyNotEnabled(currency=command.amount.currency)
+
+
+def may_create(command: CreatePayment) -> bool:
+    """Whether a creation passes ``check_creation``: only then it takes its reference."""
+    try:
+        check_creation(command)
+    except Refusal:
+        return False
+    return True
 
 
 def decide_creation(
@@ -150,6 +160,7 @@ def decide_refund(
     returned = fees.fee_returned(
         payment.pricing,
         fee=payment.money(payment.fee),
+        returned=payment.money(payment.fee_returned),
         captured=payment.money(payment.captured),
         refunded=payment.money(payment.refunded),
         amount=amount,

@@ -1,8 +1,8 @@
 """Fees: integer arithmetic, half-even, shares that always sum exactly.
 
 A fee is a function of what was captured in total, a returned fee of what was refunded in total; each
-step charges or returns the difference to the step before. So the parts of a fee add up to the fee of
-the whole, whatever the number of parts.
+step charges or returns the difference to what was charged or returned before. So the parts of a fee add
+up to the fee of the whole, whatever the number of parts, and whatever failed or was captured between.
 """
 
 from collections.abc import Sequence
@@ -38,11 +38,20 @@ def fee_of_capture(rule: PricingRule | None, *, before: Money, amount: Money) ->
 
 
 def fee_returned(
-    rule: PricingRule | None, *, fee: Money, captured: Money, refunded: Money, amount: Money
+    rule: PricingRule | None,
+    *,
+    fee: Money,
+    returned: Money,
+    captured: Money,
+    refunded: Money,
+    amount: Money,
 ) -> Money:
-    """Return the fee share that goes back with a refund of ``amount`` after ``refunded``."""
+    """Return the fee share that goes back with a refund of ``amount`` after ``refunded``.
+
+    ``returned`` is what went back before: not what ``refunded`` would have returned, since captures
+    and failed refunds in between changed that. Never more than the whole fee goes back.
+    """
     if rule is None or rule.refund_policy is RefundPolicy.KEEP or captured.amount == 0:
         return Money(amount=0, currency=amount.currency)
-    before = divide_half_even(fee.amount * refunded.amount, captured.amount)
-    after = divide_half_even(fee.amount * refunded.plus(amount).amount, captured.amount)
-    return Money(amount=after - before, currency=amount.currency)
+    due = divide_half_even(fee.amount * refunded.plus(amount).amount, captured.amount)
+    return Money(amount=max(0, due - returned.amount), currency=amount.currency)

@@ -12,6 +12,7 @@ from fintech_kernel.domain.codec import to_json
 from fintech_kernel.domain.journal import Journal, Stream
 from fintech_kernel.domain.operations import OperationCall, Operations
 from fintech_kernel.errors import TryAgainLater
+from loguru import logger
 
 from fintech_payments.domain.history import fold_payment
 from fintech_payments.domain.model import OpenOutcome
@@ -22,6 +23,8 @@ from fintech_payments.infrastructure import queries
 
 RESOLVE_BATCH: Final = 100
 RESOLVE_CONCURRENCY: Final = 4
+PAYMENT_SECONDS: Final = 20.0
+"""How long one payment may take of a turn: its processor may hang."""
 
 
 class Resolver:
@@ -41,26 +44,39 @@ class Resolver:
         self._database = database
         self._clock = clock
         self._processors = processors
+        self._after = ""
 
     async def run(self) -> None:
-        """Ask processors what became of calls that were not answered in time (a job)."""
-        after = ""
+        """Ask processors what became of calls that were not answered in time (a job).
+
+        A turn that ran out of time is followed by one that goes on behind it: a processor that hangs
+        for some payments does not keep the others from being asked.
+        """
         gate = asyncio.Semaphore(RESOLVE_CONCURRENCY)
 
         async def resolve(row: Row) -> None:
             async with gate:
-                await self._resolve_payment(str(row["merchant_id"]), str(row["payment_id"]))
+                self._after = str(row["payment_id"])
+                await self._try_payment(str(row["merchant_id"]), str(row["payment_id"]))
 
         while True:
             page = await self._database.execute(
-                queries.payments_with_open_outcomes(after=after, limit=RESOLVE_BATCH)
+                queries.payments_with_open_outcomes(after=self._after, limit=RESOLVE_BATCH)
             )
             if not page.rows:
+                self._after = ""
                 return
             async with asyncio.TaskGroup() as group:
                 for row in page.rows:
                     group.create_task(resolve(row))
-            after = str(page.rows[-1]["payment_id"])
+
+    async def _try_payment(self, merchant_id: str, payment_id: str) -> None:
+        """Resolve one payment; what is wrong with it, or with its processor, holds up no other."""
+        try:
+            async with asyncio.timeout(PAYMENT_SECONDS):
+                await self._resolve_payment(merchant_id, payment_id)
+        except Exception as error:  # noqa: BLE001 - logged, and asked again at the next turn
+            logger.error("outcome not resolved", payment_id=payment_id, reason=type(error).__name__)
 
     async def _resolve_payment(self, merchant_id: str, payment_id: str) -> None:
         stream = await self._journal.stream(merchant_id, payment_id)

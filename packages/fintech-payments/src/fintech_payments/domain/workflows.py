@@ -17,6 +17,7 @@ from fintech_kernel.contracts.writes import Write
 from fintech_kernel.domain.codec import from_json
 from fintech_kernel.domain.execution import Appended, Completion, Execution, Finished, refused
 from fintech_kernel.domain.journal import Stream, stream_id_of, stream_statement
+from loguru import logger
 
 from fintech_payments.domain import decisions, events, postings
 from fintech_payments.domain.commands import CapturePayment, CreatePayment, RefundPayment
@@ -66,9 +67,9 @@ class PaymentWorkflows:
 
     @staticmethod
     def opening_of_create(request: Mapping[str, Any], operation_id: str) -> Sequence[Statement]:
-        """Take the reference in the trip of the claim."""
+        """Take the reference in the trip of the claim, unless no payment comes of it."""
         command = from_json(CreatePayment, request)
-        if not command.reference:
+        if not command.reference or not decisions.may_create(command):
             return ()
         return (
             queries.insert_reference(
@@ -293,20 +294,23 @@ class PaymentWorkflows:
         """Call the processor; while its answer is unknown send the same call again, for a while.
 
         Only while it surely remembers the key: whoever recovers a step a day later (``since`` is when it
-        was decided, UTC milliseconds) must not have it done twice, and asks its books instead.
+        was decided, UTC milliseconds) must not have it done twice, and asks its books instead. What it
+        raises against its contract is no answer either: the outcome stays open, and the operation ends.
         """
         processor = self._processors[name]
-        answer = ProcessorAnswer(outcome=Outcome.UNKNOWN)
-        now = execution.clock.now_milliseconds()
-        if not may_send(processor.capabilities, since=since, now=now):
-            return await processor.query(key=key) or answer
+        unknown = ProcessorAnswer(outcome=Outcome.UNKNOWN)
         try:
             async with asyncio.timeout(self._answer_seconds):
                 for pause in (*RESEND_SECONDS, None):
+                    now = execution.clock.now_milliseconds()
+                    if not may_send(processor.capabilities, since=since, now=now):
+                        return await processor.query(key=key) or unknown
                     answer = await call(processor)
                     if answer.outcome is not Outcome.UNKNOWN or pause is None:
                         return answer
                     await asyncio.sleep(pause)
         except TimeoutError:
-            return ProcessorAnswer(outcome=Outcome.UNKNOWN)
-        return answer
+            return unknown
+        except Exception as error:  # noqa: BLE001 - a processor's fault must not keep money in limbo
+            logger.error("processor raised", processor=name, step=key, reason=type(error).__name__)
+        return unknown
