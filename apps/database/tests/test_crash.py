@@ -1,6 +1,6 @@
 """What is left after the service is killed, and after the power is cut."""
 
-# ruff: noqa: S311, N802 - repeatable chance is the point; the names of methods are SQLite's
+# ruff: noqa: N802 - repeatable chance is the point; the names of methods are SQLite's
 
 import asyncio
 import random
