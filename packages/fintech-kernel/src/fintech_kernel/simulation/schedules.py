@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -86,16 +86,7 @@ def run_schedule(
     world = World(runtime, loop, seed=seed, start=story.start, traced=traced)
     runtime.enter(world)
     possible: dict[int, tuple[Fault, ...]] = {}
-    try:
-        loop.run_until_complete(_phases(world, story.script, plan, possible))
-        found = [*_verdict(world)]
-    except Stuck as stuck:
-        found = [Violation("I9", str(stuck))]
-    for process in world.processes:
-        process.incarnation.is_alive = False
-    loop.close()
-    found += [Violation("unexpected", failure) for failure in loop.failures[:3]]
-    found += [Violation(name, detail) for name, detail in dict.fromkeys(world.seen_wrong)]
+    found = _run(world, loop, _phases(world, story.script, plan, possible))
     runtime.enter(None)
     return Outcome(
         violations=tuple(found),
@@ -120,21 +111,38 @@ def make_snapshot(runtime: Runtime, script: Script, start: Snapshot | None = Non
     async def told(world: World) -> None:
         await script(Client(world))
 
-    try:
-        loop.run_until_complete(_phases(world, told, NO_FAULTS, {}))
-    except Stuck as stuck:
-        raise WrongStart([Violation("I9", str(stuck))]) from stuck
-    finally:
-        for process in world.processes:
-            process.incarnation.is_alive = False
-        loop.close()
-    found = [*_verdict(world), *(Violation("unexpected", one) for one in loop.failures)]
-    found += [Violation(name, detail) for name, detail in world.seen_wrong]
+    found = _run(world, loop, _phases(world, told, NO_FAULTS, {}))
     if found:
         raise WrongStart(found)
     snapshot = world.snapshot()
     runtime.enter(None)
     return snapshot
+
+
+def _run(world: World, loop: SimulatedLoop, phases: Coroutine[Any, Any, None]) -> list[Violation]:
+    """Run the phases of a schedule and return everything that is wrong at its end."""
+    found: list[Violation] = []
+    try:
+        loop.run_until_complete(phases)
+    except Stuck as stuck:
+        found.append(Violation("I9", str(stuck)))
+    except Exception as error:  # noqa: BLE001 - whatever a client or a job is thrown is a finding
+        found.append(Violation("raised", _first_line(error)))
+    for process in world.processes:
+        process.incarnation.is_alive = False
+    loop.close()
+    found += _verdict(world)
+    found += [Violation("raised", failure) for failure in loop.failures[:3]]
+    found += [Violation(name, detail) for name, detail in dict.fromkeys(world.seen_wrong)]
+    return found
+
+
+def _first_line(error: BaseException) -> str:
+    """Return what was raised; of a group, the first that was."""
+    inner: tuple[BaseException, ...] = getattr(error, "exceptions", ())
+    if inner:
+        return _first_line(inner[0])
+    return f"{type(error).__name__}: {error}"
 
 
 async def _phases(
