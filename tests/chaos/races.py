@@ -103,6 +103,7 @@ Send = Callable[[AppContext, IdempotentCall], Awaitable[Answer]]
 class Tally:
     """What happened."""
 
+    rounds: int = 0
     calls: int = 0
     retries: int = 0
     naive_violations: int = 0
@@ -141,6 +142,7 @@ class Races:
         await self._settlements()
         for turn in range(FOILS_OF_ROUND):
             await self._foil(f"foil-{number}-{turn}")
+        self.tally.rounds += 1
 
     async def end(self) -> Books:
         """Settle what is left, and read the books."""
@@ -327,8 +329,10 @@ def judge(tally: Tally, books: Books) -> None:
     ]
 
 
-async def race(service_url: str, *, clients: int, rounds: int, seed: int) -> Tally:
-    """Run the rounds against a database service and judge them."""
+async def race(
+    service_url: str, *, clients: int, rounds: int, seed: int, seconds_max: float
+) -> Tally:
+    """Run the rounds, or as many as there is time for, against a database service and judge them."""
     began_at = shown_at = time.monotonic()
     async with contextlib.AsyncExitStack() as stack:
         contexts: list[AppContext] = []
@@ -345,12 +349,14 @@ async def race(service_url: str, *, clients: int, rounds: int, seed: int) -> Tal
         await foils[0].execute(_NAIVE_TABLE)
         races = Races(contexts, foils, clients=clients, random=Random(seed))
         for number in range(rounds):
+            if time.monotonic() - began_at > seconds_max:
+                break
             await races.round(number)
             if time.monotonic() - shown_at > PROGRESS_SECONDS:
                 shown_at = time.monotonic()
                 tally = races.tally
                 say(
-                    f"[{shown_at - began_at:5.0f} s] rounds={number + 1} calls={tally.calls}"
+                    f"[{shown_at - began_at:5.0f} s] rounds={tally.rounds} calls={tally.calls}"
                     f" retries={tally.retries} violations={len(tally.violations)}"
                     f" naive_violations={tally.naive_violations}"
                 )
@@ -371,6 +377,12 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--seconds-max",
+        type=float,
+        default=7200,
+        help="then the rounds end, however many there were",
+    )
     given = parser.parse_args()
     logger.remove()  # a lost race is logged as a warning each time; here it is what is asked for
     began_at = time.monotonic()
@@ -379,15 +391,22 @@ def main() -> int:
         start_service(create_database(server_url), None, "--log-level", "warning") as service_url,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        work = race(service_url, clients=given.clients, rounds=given.rounds, seed=given.seed)
-        tally = runner.run(work)
+        tally = runner.run(
+            race(
+                service_url,
+                clients=given.clients,
+                rounds=given.rounds,
+                seed=given.seed,
+                seconds_max=given.seconds_max,
+            )
+        )
     for text in tally.violations[:SHOWN_MAX]:
         say(f"VIOLATION {text}")
     for name, count in tally.outcomes.most_common():
         say(f"{name}: {count}")
     say(f"seconds: {time.monotonic() - began_at:.0f}, retries: {tally.retries}")
     say(
-        f"rounds={given.rounds} calls={tally.calls} violations={len(tally.violations)}"
+        f"rounds={tally.rounds} calls={tally.calls} violations={len(tally.violations)}"
         f" naive_violations={tally.naive_violations}"
     )
     return 0 if not tally.violations and tally.naive_violations else 1
