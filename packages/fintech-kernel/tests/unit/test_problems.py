@@ -62,7 +62,9 @@ RAISED: dict[str, tuple[Exception, int, str, dict[str, str]]] = {
     "database refuses": (Unreachable(CANARY), 503, "database_unavailable", {"retry-after": "1"}),
     "database overloaded": (Overloaded(CANARY), 503, "database_unavailable", {}),
     "circuit open": (CircuitOpen(CANARY), 503, "database_unavailable", {}),
-    "database silent": (StatementOutcomeUnknown(CANARY), 503, "outcome_unknown", {"retry-after": "1"}),
+    "database silent": (
+        StatementOutcomeUnknown(CANARY), 503, "database_unavailable", {"retry-after": "1"},
+    ),
     "database breaks its word": (ContractBroken(CANARY), 500, "internal_error", {}),
     "statement fails": (UniqueViolation("s", constraint=CANARY), 500, "internal_error", {}),
     "framework": (HTTPException(418, CANARY, headers={"X-Leak": CANARY}), 418, "http_error", {}),
@@ -104,6 +106,43 @@ async def test_every_error_is_a_problem_document_with_fixed_text(
     assert any(line["message"] == "unhandled error" for line in lines()) == (
         code == "internal_error"
     )
+
+
+@pytest.mark.parametrize(
+    ("method", "code"), [("GET", "database_unavailable"), ("POST", "outcome_unknown")]
+)
+async def test_only_who_asked_for_a_change_is_told_to_repeat_its_key(
+    new_app, client_of, method, code
+) -> None:
+    router = APIRouter(route_class=StrictJsonRoute)
+
+    @router.api_route("/silent", methods=["GET", "POST"])
+    async def silent() -> None:
+        raise StatementOutcomeUnknown(CANARY)
+
+    async with client_of(new_app(router)) as client:
+        response = await client.request(method, "/v1/silent")
+    assert (response.status_code, response.json()["code"]) == (503, code)
+    assert response.headers["retry-after"] == "1"
+
+
+async def test_a_refused_method_is_told_the_methods_of_every_route_of_the_path(
+    new_app, client_of
+) -> None:
+    router = APIRouter(route_class=StrictJsonRoute)
+
+    @router.get("/things/{thing_id}")
+    async def show(thing_id: str) -> None: ...
+
+    @router.post("/things/{thing_id}")
+    async def change(thing_id: str) -> None: ...
+
+    @router.put("/things")
+    async def replace() -> None: ...
+
+    async with client_of(new_app(router)) as client:
+        response = await client.delete("/v1/things/one%20two")
+    assert response.headers["allow"] == "GET, POST"
 
 
 async def test_facts_and_the_operation_are_told(new_app, client_of) -> None:

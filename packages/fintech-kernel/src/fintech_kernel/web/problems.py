@@ -37,6 +37,7 @@ from fintech_kernel.errors import (
 from fintech_kernel.hooks import ErrorMapping
 from fintech_kernel.observability.context import current_request_id, note_operation
 from fintech_kernel.web.errors import DeadlineExceeded, FormRefused, MalformedJson
+from fintech_kernel.web.templates import methods_of_path
 from fintech_kernel.web.validation import Violation, violations_of
 
 PROBLEM_JSON: Final = "application/problem+json"
@@ -69,15 +70,20 @@ KERNEL_MAPPINGS: Final = tuple(
 )
 """The kernel's own errors. Plugins add theirs through ``fintech_errors``."""
 
+_METHOD_NOT_ALLOWED: Final = 405
+
 _STATUS_CODES: Final = {
     400: ("bad_request", "The request is not understood."),
     404: (NotFound.code, NotFound.title),
-    405: ("method_not_allowed", "This resource does not take this method."),
+    _METHOD_NOT_ALLOWED: ("method_not_allowed", "This resource does not take this method."),
     406: ("not_acceptable", "No representation fits the Accept header."),
     413: ("body_too_large", "The body is too large."),
     415: ("unsupported_media_type", "Send the body as application/json in UTF-8, not compressed."),
     422: (InvalidRequest.code, InvalidRequest.title),
 }
+
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+"""They ask for nothing whose outcome could be unknown, and have no key to repeat."""
 
 _FIXED: Final = {
     DATABASE_UNAVAILABLE: (503, "The database cannot be reached right now. Nothing was recorded."),
@@ -217,15 +223,16 @@ class ProblemHandlers:
                 pass
         return problem_response(status, body, headers=headers)
 
-    async def of_database(self, _request: Request, error: Exception) -> Response:
+    async def of_database(self, request: Request, error: Exception) -> Response:
         """Answer a database that cannot be reached, or that did not say what happened.
 
         Raises:
             Exception: a statement that failed unforeseen: the last resort logs and answers.
         """
-        if isinstance(error, NotApplied):
+        unknown = isinstance(error, StatementOutcomeUnknown)
+        if isinstance(error, NotApplied) or (unknown and request.method in _SAFE_METHODS):
             code = DATABASE_UNAVAILABLE
-        elif isinstance(error, StatementOutcomeUnknown):
+        elif unknown:
             code = OutcomeUnknown.code
         else:
             raise error
@@ -237,16 +244,15 @@ class ProblemHandlers:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
         return violations_response(violations_of(error.errors()))
 
-    async def of_status(self, _request: Request, error: Exception) -> Response:
+    async def of_status(self, request: Request, error: Exception) -> Response:
         """Answer what the framework itself refuses (404, 405, ...)."""
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
         code, title = _STATUS_CODES.get(
             error.status_code, ("http_error", "The request was refused.")
         )
         headers: dict[str, str] = {}
-        allowed = (error.headers or {}).get("Allow")
-        if allowed:
-            headers["Allow"] = ", ".join(sorted(allowed.split(", ")))
+        if error.status_code == _METHOD_NOT_ALLOWED:
+            headers["Allow"] = ", ".join(methods_of_path(request))
         return problem_response(
             error.status_code, fixed_problem(error.status_code, code, title), headers=headers
         )

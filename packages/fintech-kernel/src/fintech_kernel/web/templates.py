@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
+from starlette.requests import Request
 from starlette.types import Scope
 
 UNMATCHED: Final = "-"
@@ -23,6 +24,22 @@ def path_template(scope: Scope) -> str:
     if endpoint is None:
         return UNMATCHED
     return _templates(scope["app"]).get(endpoint, UNMATCHED)
+
+
+def methods_of_path(request: Request) -> list[str]:
+    """Return every method that some route takes for the path of a request, sorted.
+
+    The router names those of one route only, and a path has a route for each method.
+    """
+    routes = iter_route_contexts(request.app.routes)
+    return sorted(
+        {
+            method
+            for route in routes
+            if route.path_regex is not None and route.path_regex.match(request.scope["path"])
+            for method in route.methods or ()
+        }
+    )
 
 
 def _templates(app: FastAPI) -> Mapping[Callable[..., Any], str]:
