@@ -200,6 +200,8 @@ async def test_without_a_token_nothing_is_shown(app, path):
         {"currency": "kes"},
         {"recorded_from": "yesterday"},
         {"recorded_from": "2026-01-01T00:00:00"},
+        {"recorded_from": "1700000000"},
+        {"recorded_before": "2026-01-01T00:00Z"},
         {"limit": "0"},
         {"cursor": "AAAA"},
     ],

@@ -8,8 +8,8 @@ from fintech_kernel.domain.actors import Actor
 from fintech_kernel.web.answers import json_response
 from fintech_kernel.web.authentication import requires
 from fintech_kernel.web.pagination import Page, page, page_body
+from fintech_kernel.web.schemas import Timestamp
 from fintech_kernel.web.strict_json import StrictJsonRoute
-from pydantic import AwareDatetime
 from starlette.responses import Response
 
 from fintech_ledger.api.schemas import (
@@ -51,10 +51,7 @@ ReferenceQuery = Annotated[
     str | None,
     Query(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["order-1017"]),
 ]
-RecordedQuery = Annotated[
-    AwareDatetime | None,
-    Query(description="RFC 3339, with offset", examples=["2026-01-31T12:00:00Z"]),
-]
+RecordedQuery = Annotated[Timestamp | None, Query()]
 MerchantQuery = Annotated[
     str | None,
     Query(
