@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import typer
 from fintech_kernel.commands import audit, events
+from fintech_kernel.simulation import cli as simulation
 
 from fintech_server.commands import (
     conformance,
@@ -35,7 +36,7 @@ COMMANDS = {
 }
 """Commands of ours by name, in the order of help."""
 
-GROUPS = {"db": conformance.app}
+GROUPS = {"db": conformance.app, "simulate": simulation.app}
 """Groups of commands of ours by name."""
 
 SERVER_GROUPS = {"audit": audit.app, "events": events.app}

@@ -1,20 +1,12 @@
 """The command ``fintech simulate``: the installed plugins under every fault, or under random ones."""
 
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from fintech_kernel.simulation.campaign import (
-    Failure,
-    Simulation,
-    Tally,
-    Task,
-    pair_tasks,
-    random_tasks,
-    run_tasks,
-    single_tasks,
-)
+if TYPE_CHECKING:
+    from fintech_kernel.simulation.campaign import Failure, Tally, Task
 
 WORKERS: Final = 2
 EXIT_VIOLATED: Final = 1
@@ -52,7 +44,16 @@ def simulate(
         raise typer.Exit(EXIT_VIOLATED)
 
 
-def _tasks(*, schedules: int, first: int, singles: bool, pairs: float, rotation: int) -> list[Task]:
+def _tasks(
+    *, schedules: int, first: int, singles: bool, pairs: float, rotation: int
+) -> "list[Task]":
+    from fintech_kernel.simulation.campaign import (  # the whole application: not for --help
+        Simulation,
+        pair_tasks,
+        random_tasks,
+        single_tasks,
+    )
+
     tasks: list[Task] = []
     if singles:
         names = [workflow.name for workflow in Simulation.installed().workflows]
@@ -62,8 +63,10 @@ def _tasks(*, schedules: int, first: int, singles: bool, pairs: float, rotation:
     return [*tasks, *random_tasks(schedules, first=first)]
 
 
-def _one(seed: int) -> Tally:
+def _one(seed: int) -> "Tally":
     """Run one random schedule and print everything that happened."""
+    from fintech_kernel.simulation.campaign import Simulation, Tally  # see _tasks
+
     simulation = Simulation.installed()
     outcome = simulation.run_random(seed, traced=True)
     typer.echo(outcome.trace)
@@ -73,8 +76,10 @@ def _one(seed: int) -> Tally:
     return Tally(schedules=1, faults=len(outcome.faults), violations=1 if outcome.violations else 0)
 
 
-def run_all(tasks: Sequence[Task], *, workers: int) -> Tally:
+def run_all(tasks: "Sequence[Task]", *, workers: int) -> "Tally":
     """Run tasks, say how far they are, and show what failed."""
+    from fintech_kernel.simulation.campaign import Tally, run_tasks  # see _tasks
+
     total = Tally()
     for number, tally in enumerate(run_tasks(tasks, workers=workers), start=1):
         total.add(tally)
@@ -85,7 +90,7 @@ def run_all(tasks: Sequence[Task], *, workers: int) -> Tally:
     return total
 
 
-def show(failure: Failure) -> None:
+def show(failure: "Failure") -> None:
     """Print a failing schedule: its shortest plan, its trace, and what it violates."""
     typer.echo(f"--- {failure.story}, seed {failure.seed}: {len(failure.faults)} faults")
     for number, fault in sorted(failure.shrunk.items()):
