@@ -18,6 +18,7 @@ import uvicorn
 from fastapi import FastAPI
 from fintech_dbclient import DatabaseError, MigrationRefused, Unauthorized
 
+from fintech_server.connections import Connection
 from fintech_server.failures import CommandFailed
 
 BACKLOG: Final = 2048
@@ -150,7 +151,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=Connection,
                 loop="none",
                 ws="none",
                 lifespan="off",

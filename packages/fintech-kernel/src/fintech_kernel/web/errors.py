@@ -4,6 +4,7 @@
 
     RequestRefused
     └── FormRefused
+        ├── MalformedHttp          400
         ├── MalformedJson          400
         ├── BodyNotExpected        422
         ├── CardNumberRefused      422
@@ -27,6 +28,14 @@ class FormRefused(RequestRefused):
 
     def __init__(self) -> None:
         super().__init__(self.code)
+
+
+class MalformedHttp(FormRefused):
+    """The bytes are no HTTP request. No application sees them: the server asks for this answer."""
+
+    code = "malformed_http"
+    title = "This is not a well-formed HTTP/1.1 request."
+    status = 400
 
 
 class MalformedJson(FormRefused):

@@ -8,6 +8,7 @@ import asyncio
 from typing import Final
 
 from fintech_dbclient.deadlines import deadline_within
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fintech_kernel.web.errors import (
@@ -140,7 +141,7 @@ class Deadline:
             await form_problem(late)(scope, receive, send)
 
 
-def form_problem(refused: FormRefused) -> ASGIApp:
+def form_problem(refused: FormRefused) -> Response:
     """Return the answer to a request whose form is refused outside of the application."""
     body = fixed_problem(refused.status, refused.code, refused.title)
     headers = (

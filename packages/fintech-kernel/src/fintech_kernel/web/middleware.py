@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from loguru import logger
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fintech_kernel.errors import FintechError
@@ -21,7 +22,8 @@ from fintech_kernel.identifiers import Identifiers
 from fintech_kernel.observability.context import LogContext, logging_as
 from fintech_kernel.security.card_numbers import holds_card_number
 from fintech_kernel.settings import KernelSettings
-from fintech_kernel.web.limits import Deadline, FormLimits
+from fintech_kernel.web.errors import MalformedHttp
+from fintech_kernel.web.limits import Deadline, FormLimits, form_problem
 from fintech_kernel.web.problems import INTERNAL_ERROR, fixed_problem, problem_response
 from fintech_kernel.web.templates import path_template
 
@@ -59,6 +61,17 @@ def install_middleware(app: FastAPI, settings: KernelSettings, identifiers: Iden
     app.add_middleware(Deadline, seconds=settings.app_request_timeout_seconds)
     app.add_middleware(FormLimits, body_bytes_max=settings.app_body_bytes_max)
     app.add_middleware(Envelope, identifiers=identifiers)
+
+
+def malformed_http_answer(identifiers: Identifiers) -> Response:
+    """Return the answer to bytes that are no request, for a server that refuses them before us."""
+    context = LogContext(request_id=identifiers.new(REQUEST_ID_PREFIX))
+    with logging_as(context):
+        answer = form_problem(MalformedHttp())
+    _, trace = _trace([])
+    answer.raw_headers.extend(_own_headers(context.request_id, trace, _POLICY))
+    answer.headers["Connection"] = "close"
+    return answer
 
 
 class Envelope:
@@ -126,11 +139,8 @@ class _Exchange:
         await self._send(message)
 
     def _headers(self) -> Iterator[tuple[bytes, bytes]]:
-        yield REQUEST_ID_HEADER.lower().encode(), self._request_id.encode()
-        yield TRACE_HEADER.encode(), self._trace.encode()
-        yield from _SECURITY_HEADERS
         docs = self._scope["path"].startswith(_DOCS_PATHS)
-        yield b"content-security-policy", _DOCS_POLICY if docs else _POLICY
+        return _own_headers(self._request_id, self._trace, _DOCS_POLICY if docs else _POLICY)
 
     def _log(self) -> None:
         quiet = self._status < 500 and self._scope["path"].startswith(_QUIET_PREFIXES)  # noqa: PLR2004 - server errors are never quiet
@@ -142,6 +152,13 @@ class _Exchange:
             status=self._status,
             duration_ms=round((time.perf_counter() - self._began) * 1_000, 2),
         )
+
+
+def _own_headers(request_id: str, trace: str, policy: bytes) -> Iterator[tuple[bytes, bytes]]:
+    yield REQUEST_ID_HEADER.lower().encode(), request_id.encode()
+    yield TRACE_HEADER.encode(), trace.encode()
+    yield from _SECURITY_HEADERS
+    yield b"content-security-policy", policy
 
 
 def _trace(given: list[str]) -> tuple[str, str]:
