@@ -27,6 +27,8 @@ KNOWN_SECRETS: Final = (
 
 LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
+_NO_DATABASE_URL: Final = "DB_BASE_URL must be an http:// or https:// URL"
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -119,7 +121,7 @@ class KernelSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _checks(self) -> "KernelSettings":
-        faults = [*self._key_faults(), *self._lease_faults()]
+        faults = [*self._key_faults(), *self._lease_faults(), *self._database_faults()]
         if self.app_env is Environment.PRODUCTION:
             faults += self._production_faults()
         if faults:
@@ -158,15 +160,27 @@ class KernelSettings(BaseSettings):
             return ["OPERATION_LEASE_SECONDS must be above APP_REQUEST_TIMEOUT_SECONDS"]
         return []
 
+    def _database_faults(self) -> list[str]:
+        try:
+            url = urlsplit(self.db_base_url)
+            usable = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+        except ValueError:  # its brackets or its port
+            return [_NO_DATABASE_URL]
+        if not usable:
+            return [_NO_DATABASE_URL]
+        if "@" in url.netloc:
+            return ["DB_BASE_URL must not hold a password: the service's token is DB_API_TOKEN"]
+        is_exposed = url.scheme != "https" and url.hostname not in LOOPBACK_HOSTS
+        if is_exposed and self.app_env is Environment.PRODUCTION:
+            return ["DB_BASE_URL must be https:// where the database is not on this machine"]
+        return []
+
     def _production_faults(self) -> list[str]:
         faults: list[str] = []
         for name, secret in (("APP_SECRET", self.app_secret), ("JWT_SECRET", self.jwt_secret)):
             text = secret.get_secret_value().lower() if secret else ""
             if any(known in text for known in KNOWN_SECRETS):
                 faults.append(f"{name} looks like an example; generate one")
-        database = urlsplit(self.db_base_url)
-        if database.scheme != "https" and database.hostname not in LOOPBACK_HOSTS:
-            faults.append("DB_BASE_URL must be https:// where the database is not on this machine")
         if self.audit_signing_key is None:
             faults.append("AUDIT_SIGNING_KEY is required: generate an Ed25519 key of its own")
         if self.docs_served:

@@ -49,6 +49,22 @@ def test_a_fault_never_shows_the_value() -> None:
     assert "hunter2" not in faults_of(KERNEL, **{**GOOD, "app_secret": "hunter2"})
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["", "db", "127.0.0.1:8800", "ftp://db", "http://", "http://db:port", "http://[db", "//db"],
+)
+@pytest.mark.parametrize("environment", ["test", "production"])
+def test_a_database_is_named_by_a_url(url: str, environment: str) -> None:
+    faults = faults_of(KERNEL, **{**GOOD, "db_base_url": url, "app_env": environment})
+    assert "DB_BASE_URL must be an http:// or https:// URL" in faults
+
+
+def test_a_password_in_the_databases_url_is_refused_and_not_shown() -> None:
+    faults = faults_of(KERNEL, **{**GOOD, "db_base_url": "http://user:hunter2@db:8800"})
+    assert "DB_API_TOKEN" in faults
+    assert "hunter2" not in faults
+
+
 def test_values_are_named_like_the_environment_with_the_plugins_prefix() -> None:
     toy = SettingsSpec(name="toy", model=ToySettings)
     loaded = load_settings([KERNEL, toy], {**GOOD, "toy_size": 3})
