@@ -238,6 +238,7 @@ def elixir(session: nox.Session) -> None:
 def chaos(session: nox.Session) -> None:
     """Kill servers and databases on a bad network: 200 SIGKILLs per engine, or -- your own options."""
     install(session, *PACKAGES, groups=["test"])
+    session.run("pytest", "tests/chaos/test_verdict.py", env=WARNINGS_ARE_ERRORS)
     session.run("python", "tests/chaos/chaos.py", *session.posargs)
 
 
