@@ -23,7 +23,7 @@ from fintech_payments.infrastructure import queries
 
 RESOLVE_BATCH: Final = 100
 RESOLVE_CONCURRENCY: Final = 4
-PAYMENT_SECONDS: Final = 20.0
+PAYMENT_SECONDS: Final = 20
 """How long one payment may take of a turn: its processor may hang."""
 
 
