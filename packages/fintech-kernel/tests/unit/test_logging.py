@@ -121,7 +121,9 @@ def test_what_libraries_log_has_no_arguments(lines) -> None:
     logging.getLogger("uvicorn.error").info("Started server process [%d]", 7)
     logging.getLogger("uvicorn.access").info("GET /%s", CANARY)
     logging.getLogger("httpx").info("HTTP Request: %s", CANARY)
-    first, second, third, fourth = lines()
+    logging.getLogger("fintech_dbclient").warning("slow database call: %.3f s for %s", 1.0, CANARY)
+    first, second, third, fourth, fifth = lines()
+    assert fifth["message"].startswith("slow database call")
     assert fourth["message"] == "Started server process [7]"
     assert (first["message"], first["library"]) == ("message of a library", "some.library")
     assert second["message"] == "Uvicorn running on %s"

@@ -54,7 +54,7 @@ CAUSES_MAX: Final = 5
 SILENCED: Final = ("uvicorn.access", "httpx", "httpcore", "hpack")
 """Loggers that say URLs; our access log says what is needed."""
 
-SPEAKING: Final = ("uvicorn", "asyncio")
+SPEAKING: Final = ("uvicorn", "asyncio", "fintech_dbclient")
 """Loggers, with those below them, whose templates may be shown. Of others only the place appears."""
 
 
