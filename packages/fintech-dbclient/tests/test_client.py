@@ -454,6 +454,19 @@ async def test_a_service_of_another_contract_is_refused(faulty, connect):
             await database.health()
 
 
+async def test_a_call_that_may_have_been_applied_stays_unknown_when_the_contract_changes(
+    faulty, connect
+):
+    async def vanish(server, writer, heard):
+        server.health = b'{"status": "ok", "contract": "2", "engine": "future"}'
+        writer.transport.abort()
+
+    async with connect(faulty.url) as database:
+        faulty.script = [vanish]
+        with pytest.raises(OutcomeUnknown):
+            await database.execute(INSERT)
+
+
 @pytest.mark.parametrize("health", [b"<html>", b"{}", b'{"status": "draining"}'])
 async def test_a_service_that_is_not_well_is_unreachable(faulty, connect, health):
     faulty.health = health

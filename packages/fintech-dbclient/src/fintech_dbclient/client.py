@@ -30,6 +30,7 @@ from fintech_dbclient.database import Health
 from fintech_dbclient.deadlines import seconds_left
 from fintech_dbclient.errors import (
     CircuitOpen,
+    ContractBroken,
     NotApplied,
     OutcomeUnknown,
     Unauthorized,
@@ -236,6 +237,8 @@ class HttpDatabase:
                 last: NotApplied | OutcomeUnknown = error
             except NotApplied as error:
                 last = error
+            except ContractBroken as error:
+                raise _final(sequence, error, was_sent, attempt) from error
             is_alone = call is not None and call.is_alone
             if not await self._wait(last, attempt, deadline):
                 raise _final(sequence, last, was_sent, attempt) from last
@@ -327,10 +330,10 @@ def _encode_inlined(statement: Statement) -> bytes:
 
 def _final(
     sequence: tuple[Statement, ...],
-    last: NotApplied | OutcomeUnknown,
+    last: NotApplied | OutcomeUnknown | ContractBroken,
     was_sent: OutcomeUnknown | None,
     attempts: int,
-) -> NotApplied | OutcomeUnknown:
+) -> NotApplied | OutcomeUnknown | ContractBroken:
     """The error for the caller: unknown if any attempt may have been applied."""
     names = ", ".join(statement.name for statement in sequence[:4])
     text = f"{names}: {last}; gave up after {attempts} attempt(s)"
