@@ -58,6 +58,13 @@ def test_a_gap_and_a_broken_link_are_found_when_a_stream_is_read() -> None:
         Stream.from_rows("mer/pay", rows)
 
 
+def test_an_entry_moved_to_another_stream_is_found() -> None:
+    moved = row(extended(Stream("mer/pay"), "op_1", "a").entries[0])
+    moved["stream_id"] = "mer_2/pay"
+    with pytest.raises(InvariantBroken, match="mer_2/pay breaks at position 1"):
+        Stream.from_rows("mer_2/pay", [moved])
+
+
 def test_a_changed_entry_does_not_match_its_hash() -> None:
     stream = three()
     forged = replace(stream.entries[1], data={"of": "op_9"})

@@ -125,15 +125,18 @@ class Stream:
 
     @classmethod
     def from_rows(cls, stream_id: str, rows: Iterable[Row]) -> "Stream":
-        """Order rows and check that positions are dense and hashes chain.
+        """Order rows and check that they are this stream's, positions dense, and hashes chained.
+
+        Hashes cover ``entry_id``, so ``stream_id`` and ``seq`` must say the same as it does.
 
         Raises:
-            InvariantBroken: a gap, or a link that does not hold.
+            InvariantBroken: another stream's entry, a gap, or a link that does not hold.
         """
         entries = tuple(sorted((Entry.from_row(row) for row in rows), key=lambda entry: entry.seq))
         previous = GENESIS_HASH
         for position, entry in enumerate(entries, start=1):
-            if entry.seq != position or entry.previous_hash != previous:
+            is_here = entry.entry_id == f"{stream_id}:{position}" and entry.seq == position
+            if not is_here or entry.previous_hash != previous:
                 raise InvariantBroken(f"stream {stream_id} breaks at position {position}")
             previous = entry.hash
         return cls(stream_id, entries)
