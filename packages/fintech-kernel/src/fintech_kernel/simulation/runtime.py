@@ -13,6 +13,7 @@ from fintech_dbclient import Statement
 from loguru import logger
 
 from fintech_kernel.context import AppContext
+from fintech_kernel.domain import events
 from fintech_kernel.hooks import Job
 from fintech_kernel.host import PluginHost
 from fintech_kernel.identifiers import RandomIdentifiers
@@ -28,6 +29,9 @@ from fintech_kernel.simulation.world import World
 from fintech_kernel.web.app import Overrides, build_context, migrations
 
 PROCESSES: Final = 3
+
+DISPATCH_BATCH: Final = 3
+"""Entries of one dispatch pass: few, so that a pass does not see all that waits."""
 
 CANARY: Final = "c4nary0f6b1f0c8a5e4d3c9b7a6958473625140f6b1f0c"
 """A secret of the simulated deployment: it must turn up nowhere."""
@@ -94,6 +98,7 @@ class Runtime:
         self.processor = SimulatedProcessor()
         self.rail = SimulatedRail()
         self.model = ModelDatabase()
+        setattr(events, "DISPATCH_BATCH", DISPATCH_BATCH)  # noqa: B010 - it is final to everybody else
         self.known_sql: set[str] = set()
         outside = SimulationPlugin(processor=self.processor, rail=self.rail, runtime=self)
         self.host = PluginHost.of([*plugins, outside])

@@ -158,6 +158,10 @@ async def _phases(
     world.network.plan = NO_FAULTS
     world.network.is_calm = True
     await _settle(world)
+    for row in world.model.rows("operations", "WHERE state = 'running'"):
+        world.seen_wrong.append(
+            ("I9", f"recovery left {row['kind']} {row['operation_id']} running")
+        )
     await _repeat_everything(world)
     await _settle(world)
     for workload in world.runtime.workloads:
