@@ -93,6 +93,7 @@ def fintech_errors() -> Sequence[ErrorMapping]:
     statuses = {
         errors.MerchantNotActive: 409,
         errors.CurrencyNotEnabled: 422,
+        errors.CurrencyMismatch: 422,
         errors.ReferenceExists: 409,
         errors.ReferenceExistsWithDifferentAmount: 409,
         errors.OutcomePending: 409,

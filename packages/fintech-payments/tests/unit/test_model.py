@@ -1,5 +1,7 @@
 """A payment under any sequence of commands and answers: amounts stay in order, nothing is stuck."""
 
+from dataclasses import replace
+
 import pytest
 from fintech_kernel.contracts.merchants import PricingRule, RefundPolicy
 from fintech_kernel.contracts.processors import Outcome, ProcessorAnswer, ProcessorCapabilities
@@ -9,6 +11,7 @@ from fintech_payments.domain import decisions
 from fintech_payments.domain.commands import CapturePayment, CreatePayment, RefundPayment
 from fintech_payments.domain.errors import (
     CaptureExceedsAuthorized,
+    CurrencyMismatch,
     CurrencyNotEnabled,
     MerchantNotActive,
     OutcomePending,
@@ -134,8 +137,6 @@ def test_a_sale_is_authorized_and_captured_with_its_fee_in_one_decision() -> Non
 
 
 def test_a_merchant_that_is_not_active_or_lacks_the_currency_takes_nothing() -> None:
-    from dataclasses import replace
-
     with pytest.raises(MerchantNotActive):
         decisions.check_creation(replace(creation(), merchant_is_active=False))
     with pytest.raises(CurrencyNotEnabled):
@@ -189,11 +190,14 @@ def test_a_simple_processor_captures_and_refunds_everything_or_nothing() -> None
 
 def test_another_currency_is_never_captured_or_refunded() -> None:
     payment = created(approved(10_000))
-    from dataclasses import replace
-
     dollars = replace(capture_of(1), amount=Money(amount=1, currency="USD"))
-    with pytest.raises(CaptureExceedsAuthorized):
+    with pytest.raises(CurrencyMismatch):
         decisions.decide_capture(payment, dollars, ABLE)
+
+    payment = created(approved(10_000), capture=CaptureMode.AUTOMATIC)
+    dollars = replace(refund_of(1), amount=Money(amount=1, currency="USD"))
+    with pytest.raises(CurrencyMismatch):
+        decisions.decide_refund(payment, dollars, ABLE)
 
 
 def test_a_capture_under_way_blocks_a_cancellation_and_is_not_taken_twice() -> None:

@@ -12,6 +12,7 @@ from fintech_payments.domain import fees
 from fintech_payments.domain.commands import CapturePayment, CreatePayment, RefundPayment
 from fintech_payments.domain.errors import (
     CaptureExceedsAuthorized,
+    CurrencyMismatch,
     CurrencyNotEnabled,
     MerchantNotActive,
     OutcomePending,
@@ -100,8 +101,8 @@ def decide_capture(
     """Speak for some of the authorization.
 
     Raises:
-        OutcomePending, PaymentNotCapturable, CaptureExceedsAuthorized, PartialCaptureUnsupported:
-            the refusals of a capture.
+        OutcomePending, PaymentNotCapturable, CurrencyMismatch, CaptureExceedsAuthorized,
+            PartialCaptureUnsupported: the refusals of a capture.
     """
     _require_known_outcomes(payment)
     if payment.base_status not in {PaymentStatus.AUTHORIZED, PaymentStatus.CAPTURED}:
@@ -109,7 +110,8 @@ def decide_capture(
     if payment.cancel_requested or payment.capturable == 0:
         raise PaymentNotCapturable(payment_id=payment.payment_id, status=payment.status)
     amount = command.amount or payment.money(payment.capturable)
-    if amount.currency != payment.amount.currency or amount.amount > payment.capturable:
+    _require_currency(payment, amount)
+    if amount.amount > payment.capturable:
         raise CaptureExceedsAuthorized(
             payment_id=payment.payment_id, amount_capturable=payment.capturable
         )
@@ -142,14 +144,15 @@ def decide_refund(
     """Count a refund from now on.
 
     Raises:
-        OutcomePending, PaymentNotRefundable, RefundExceedsCaptured: the refusals of a refund.
+        OutcomePending, PaymentNotRefundable, CurrencyMismatch, RefundExceedsCaptured: the refusals of
+            a refund.
     """
     _require_known_outcomes(payment)
     if payment.base_status is not PaymentStatus.CAPTURED or payment.refundable == 0:
         raise PaymentNotRefundable(payment_id=payment.payment_id, status=payment.status)
     amount = command.amount or payment.money(payment.refundable)
-    too_much = amount.amount > payment.refundable
-    if amount.currency != payment.amount.currency or too_much:
+    _require_currency(payment, amount)
+    if amount.amount > payment.refundable:
         raise RefundExceedsCaptured(
             payment_id=payment.payment_id, amount_refundable=payment.refundable
         )
@@ -247,6 +250,11 @@ def _declined(effect: Effect, amount: Money, code: str, refund_id: str) -> Payme
     if effect is Effect.CANCEL:
         return CancelFailed(decline_code=code)
     return RefundFailed(refund_id=refund_id, decline_code=code)
+
+
+def _require_currency(payment: Payment, amount: Money) -> None:
+    if amount.currency != payment.amount.currency:
+        raise CurrencyMismatch(payment_id=payment.payment_id, currency=payment.amount.currency)
 
 
 def _require_known_outcomes(payment: Payment) -> None:

@@ -9,6 +9,7 @@
     ├── ReferenceExistsWithDifferentAmount
     ├── OutcomePending           an outcome is open; it must be known first
     ├── PaymentNotCapturable
+    ├── CurrencyMismatch
     ├── CaptureExceedsAuthorized
     ├── PartialCaptureUnsupported
     ├── PaymentNotCancelable
@@ -59,6 +60,13 @@ class PaymentNotCapturable(Refusal):
 
     code = "payment_not_capturable"
     title = "The payment cannot be captured in its state."
+
+
+class CurrencyMismatch(Refusal):
+    """A capture or refund in another currency than the payment's."""
+
+    code = "currency_mismatch"
+    title = "The amount is not in the payment's currency."
 
 
 class CaptureExceedsAuthorized(Refusal):
