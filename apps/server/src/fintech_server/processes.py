@@ -74,8 +74,11 @@ def elixir_command() -> str:
 class DatabaseProcess:
     """A database service that we started."""
 
-    def __init__(self, process: "subprocess.Popen[str]", base_url: str, log: Path) -> None:
+    def __init__(
+        self, process: "subprocess.Popen[str]", base_url: str, log: Path, log_begin: int
+    ) -> None:
         self._process = process
+        self._log_begin = log_begin
         self.base_url: Final = base_url
         self.log: Final = log
 
@@ -87,6 +90,7 @@ class DatabaseProcess:
             CommandFailed: it ended instead, or did not listen in time.
         """
         with log.open("a", encoding="utf-8") as errors:
+            log_begin = errors.tell()  # what stands before it, an earlier service said
             try:
                 process = subprocess.Popen(  # noqa: S603 - a command of ours, without a shell
                     [command, "serve", "--url", f"sqlite:///{file.absolute()}", "--port", "0"],
@@ -108,8 +112,8 @@ class DatabaseProcess:
             raise
         if not line.startswith(LISTENING):
             _stop(process)
-            raise CommandFailed(f"the database service did not start: {_last_line(log)}")
-        return cls(process, line.removeprefix(LISTENING), log)
+            raise CommandFailed(f"the database service did not start: {_last_line(log, log_begin)}")
+        return cls(process, line.removeprefix(LISTENING), log, log_begin)
 
     @property
     def pid(self) -> int:
@@ -125,7 +129,8 @@ class DatabaseProcess:
         """Say how it ended."""
         return (
             f"the database service ended by itself (exit code {self._process.poll()}), so the server"
-            f" stopped; its last words: {_last_line(self.log)} (log: {self.log}); start again"
+            f" stopped; its last words: {_last_line(self.log, self._log_begin)} (log: {self.log});"
+            " start again"
         )
 
     def stop(self) -> None:
@@ -195,6 +200,6 @@ def _stop(process: "subprocess.Popen[str]") -> None:
         process.wait()
 
 
-def _last_line(log: Path) -> str:
-    lines = log.read_text("utf-8", errors="replace").split("\n")
+def _last_line(log: Path, begin: int) -> str:
+    lines = log.read_bytes()[begin:].decode("utf-8", errors="replace").split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
