@@ -81,8 +81,10 @@ def serve_command(  # noqa: PLR0917 - Typer passes options by name
     )
     start_logging(log_level)
     try:
-        listener = listen(host, port)
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with (
+            listen(host, port) as listener,
+            asyncio.Runner(loop_factory=_loop_factory()) as runner,
+        ):
             runner.run(
                 serve(
                     url=url, listener=listener, host=host, token=token, limits=limits, ready=_ready
