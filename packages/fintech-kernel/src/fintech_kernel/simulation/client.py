@@ -13,6 +13,7 @@ from fintech_kernel.domain.operations import Answer, IdempotentCall
 from fintech_kernel.domain.permissions import MERCHANT_ADMIN, PLATFORM_ADMIN
 from fintech_kernel.errors import IdempotencyKeyReused, RequestRefused, TryAgainLater
 from fintech_kernel.simulation.processes import Process, ProcessKilled
+from fintech_kernel.simulation.workload import OfferedScript
 from fintech_kernel.simulation.world import Told, World, current_merchant
 
 TRIES_MAX: Final = 7
@@ -84,6 +85,21 @@ class Client:
         """Return something that was noted, drawn; None where nothing was."""
         values = self.world.notes.get(what)
         return self.world.draw.choice(values) if values else None
+
+    async def prepare(self, plugin: str) -> None:
+        """Run a plugin's preparation, where the plugin is simulated."""
+        for workload in self.world.runtime.workloads:
+            if workload.name == plugin:
+                await workload.prepare(self)
+
+    def script(self, name: str) -> OfferedScript:
+        """Return a script that a workload offers to others, such as ``payments.create``."""
+        offered = {
+            f"{workload.name}.{script}": run
+            for workload in self.world.runtime.workloads
+            for script, run in workload.scripts.items()
+        }
+        return offered[name]
 
     def new_key(self, actor: Actor) -> str:
         """Return a key that nobody of this scope used; others may use the same text."""

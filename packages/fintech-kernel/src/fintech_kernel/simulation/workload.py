@@ -1,7 +1,7 @@
 """What a plugin offers to be simulated: workflows, actions and invariants of its own.
 
-A plugin's package ships it as ``<package>.simulation.WORKLOAD``; for the plugins of this project they
-are in ``fintech_kernel.simulation.workloads``.
+A plugin's package ships it as ``<package>.simulation.WORKLOAD``. What one plugin's scripts need of
+another's they ask of the client by name, so that plugins import one another here as little as anywhere.
 """
 
 import importlib
@@ -10,18 +10,26 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from fintech_kernel.hooks import PluginManifest
-
 if TYPE_CHECKING:
     from fintech_kernel.simulation.client import Client
     from fintech_kernel.simulation.world import World
 
 Script: TypeAlias = "Callable[[Client], Awaitable[None]]"
+OfferedScript: TypeAlias = "Callable[..., Awaitable[Any]]"
 Invariant: TypeAlias = "Callable[[World], Iterable[str]]"
 
 
 async def nothing(_client: "Client") -> None:
     """Prepare nothing."""
+
+
+def prepared_by(plugin: str) -> Script:
+    """Return the script that prepares what a plugin needs, whoever wants it prepared."""
+
+    async def run(client: "Client") -> None:
+        await client.prepare(plugin)
+
+    return run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +61,7 @@ class Workload:
     Attributes:
         name: the plugin's name.
         prepare: what stands before a random schedule begins; faultless.
+        scripts: what other workloads may run, by name (``client.script("payments.create")``).
         invariants: functions from a world to its violations, by name.
         platform_statements: names of statements that read a merchant's tables without saying whose:
             platform scope, each for a reason.
@@ -66,6 +75,7 @@ class Workload:
     actions: tuple[Action, ...] = ()
     invariants: Mapping[str, Invariant] = field(default_factory=dict[str, Invariant])
     prepare: Script = nothing
+    scripts: Mapping[str, OfferedScript] = field(default_factory=dict[str, OfferedScript])
     platform_statements: frozenset[str] = frozenset()
     settings: Mapping[str, object] = field(default_factory=dict[str, object])
     closing: Script = nothing
@@ -83,13 +93,11 @@ def workloads_of(plugins: Sequence[object]) -> tuple[Workload, ...]:
 
 def _workload_of(plugin: object) -> Workload | None:
     package = str(getattr(plugin, "__name__", "")).partition(".")[0]
-    manifests: Sequence[PluginManifest] = getattr(plugin, "fintech_plugins", list)()
-    ours = f"{__name__.rpartition('.')[0]}.workloads.{manifests[0].name if manifests else ''}"
-    for module in (f"{package}.simulation", ours):
-        if package and _exists(module):
-            loaded: Any = importlib.import_module(module)
-            return loaded.WORKLOAD
-    return None
+    module = f"{package}.simulation"
+    if not package or not _exists(module):
+        return None
+    loaded: Any = importlib.import_module(module)
+    return loaded.WORKLOAD
 
 
 def _exists(module: str) -> bool:

@@ -2,19 +2,22 @@
 
 import asyncio
 from collections.abc import Iterator
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from fintech_kernel.context import AppContext
 from fintech_kernel.domain.operations import Answer, IdempotentCall
 from fintech_kernel.simulation.client import Client, staff
 from fintech_kernel.simulation.rail import NAME
-from fintech_kernel.simulation.workload import Action, Script, Workflow, Workload
-from fintech_kernel.simulation.workloads import merchants, payments
+from fintech_kernel.simulation.workload import (
+    Action,
+    Script,
+    Workflow,
+    Workload,
+    prepared_by,
+)
 from fintech_kernel.simulation.world import World
 
-if TYPE_CHECKING:
-    from fintech_settlements.domain import service as settlements_service
+from fintech_settlements.domain.service import Settlements
 
 CURRENCY: Final = "KES"
 CHUNK_SIZE: Final = 2
@@ -38,16 +41,12 @@ AFTER: Final[dict[str, tuple[frozenset[str], str]]] = {
 """From which states each event may come, and where it leads."""
 
 
-def _service() -> "type[settlements_service.Settlements]":
-    return import_module("fintech_settlements.domain.service").Settlements
-
-
 async def create(client: Client, merchant_id: str) -> str | None:
     """Settle what is due to a merchant now; return the settlement's id where there is one."""
     actor = staff()
 
     async def send(context: AppContext, call: IdempotentCall) -> Answer:
-        return await context.services.get(_service()).create(
+        return await context.services.get(Settlements).create(
             merchant_id=merchant_id, currency=CURRENCY, cutoff=None, actor=actor, call=call
         )
 
@@ -65,7 +64,7 @@ async def step(client: Client, settlement: tuple[str, str], what: str) -> Answer
     actor = staff("payer" if what == "pay" else "staff")
 
     async def send(context: AppContext, call: IdempotentCall) -> Answer:
-        service = context.services.get(_service())
+        service = context.services.get(Settlements)
         act = {"approve": service.approve, "pay": service.pay, "cancel": service.cancel}[what]
         return await act(settlement_id, merchant_id=merchant_id, actor=actor, call=call)
 
@@ -74,9 +73,11 @@ async def step(client: Client, settlement: tuple[str, str], what: str) -> Answer
 
 def _sold(*amounts: int) -> Script:
     async def run(client: Client) -> None:
-        await merchants.WORKLOAD.prepare(client)
+        await client.prepare("merchants")
         for amount in amounts:
-            await payments.create(client, client.notes["merchants"][0], amount=amount)
+            await client.script("payments.create")(
+                client, client.notes["merchants"][0], amount=amount
+            )
 
     return run
 
@@ -111,7 +112,7 @@ def _steps(*steps: str) -> Script:
 
 async def _settle_twice(client: Client) -> None:
     await _settle_first(client)
-    await payments.create(client, client.notes["merchants"][0], amount=3_000)
+    await client.script("payments.create")(client, client.notes["merchants"][0], amount=3_000)
     await _settle_first(client)
 
 
@@ -124,7 +125,7 @@ async def _refunded_below_zero(client: Client) -> None:
     """A paid-out merchant whose payment is then refunded: the next set is negative."""
     await _approved(8_000)(client)
     await _steps("pay")(client)
-    await payments.step(client, client.notes["payments"][0], "refund")
+    await client.script("payments.step")(client, client.notes["payments"][0], "refund")
 
 
 async def _create_any(client: Client) -> None:
@@ -145,7 +146,7 @@ async def _prepare(client: Client) -> None:
     if await create(client, merchant_id):
         await step(client, client.notes["settlements"][0], "approve")
     for amount in (1_000, 1_500, 2_000):
-        await payments.create(client, merchant_id, amount=amount)
+        await client.script("payments.create")(client, merchant_id, amount=amount)
 
 
 def _unclaimed(world: World, *, within_seconds: float = 0) -> list[dict[str, Any]]:
@@ -174,7 +175,7 @@ async def _close_all(client: Client) -> None:
     }
     for merchant_id in sorted({row["merchant_id"] for row in _unclaimed(world)}):
         if merchant_id in held:
-            await merchants.change(client, merchant_id, "activate")
+            await client.script("merchants.change")(client, merchant_id, "activate")
         await create(client, merchant_id)
 
 
@@ -338,7 +339,7 @@ WORKLOAD: Final = Workload(
         Workflow(
             name="settlements.nothing_due",
             kinds=("settlements.create",),
-            setup=merchants.WORKLOAD.prepare,
+            setup=prepared_by("merchants"),
             run=_settle_first,
         ),
         Workflow(

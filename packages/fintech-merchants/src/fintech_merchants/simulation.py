@@ -1,8 +1,7 @@
 """Merchants, simulated: onboard, activate, suspend, close, price."""
 
 from collections.abc import Iterator, Mapping
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from fintech_kernel.context import AppContext
 from fintech_kernel.contracts.merchants import PricingRule, RefundPolicy
@@ -11,9 +10,8 @@ from fintech_kernel.simulation.client import Client, staff
 from fintech_kernel.simulation.workload import Action, Script, Workflow, Workload
 from fintech_kernel.simulation.world import World
 
-if TYPE_CHECKING:
-    from fintech_merchants.domain import model as merchants_model
-    from fintech_merchants.domain import service as merchants_service
+from fintech_merchants.domain.model import Action as StatusAction
+from fintech_merchants.domain.service import Merchants, NewMerchant
 
 CURRENCY: Final = "KES"
 MINIMUM: Final = 500
@@ -24,14 +22,6 @@ STATUS_AFTER: Final[Mapping[str, tuple[frozenset[str], str]]] = {
     "merchant.closed": (frozenset({"pending", "suspended"}), "closed"),
 }
 """From which states each event may come, and where it leads."""
-
-
-def _service() -> "type[merchants_service.Merchants]":
-    return import_module("fintech_merchants.domain.service").Merchants
-
-
-def _model() -> "type[merchants_model.Action]":
-    return import_module("fintech_merchants.domain.model").Action
 
 
 def rules(basis_points: int = 290) -> tuple[PricingRule, ...]:
@@ -49,7 +39,7 @@ def rules(basis_points: int = 290) -> tuple[PricingRule, ...]:
 
 async def create(client: Client, *, delay_days: int = 0) -> str | None:
     """Onboard a merchant and return its id."""
-    new = import_module("fintech_merchants.domain.service").NewMerchant(
+    new = NewMerchant(
         name="Shop",
         currencies=(CURRENCY,),
         settlement_delay_days=delay_days,
@@ -59,7 +49,7 @@ async def create(client: Client, *, delay_days: int = 0) -> str | None:
     actor = staff()
 
     async def send(context: AppContext, call: IdempotentCall) -> Answer:
-        return await context.services.get(_service()).create(new, actor=actor, call=call)
+        return await context.services.get(Merchants).create(new, actor=actor, call=call)
 
     answer = await client.ask("merchants.create", actor, send)
     if answer is None:
@@ -74,8 +64,8 @@ async def change(client: Client, merchant_id: str, action: str) -> Answer | None
     actor = staff()
 
     async def send(context: AppContext, call: IdempotentCall) -> Answer:
-        return await context.services.get(_service()).change_status(
-            merchant_id, _model()(action), "because", actor=actor, call=call
+        return await context.services.get(Merchants).change_status(
+            merchant_id, StatusAction(action), "because", actor=actor, call=call
         )
 
     return await client.ask(f"merchants.{action}", actor, send)
@@ -86,7 +76,7 @@ async def price(client: Client, merchant_id: str, basis_points: int) -> Answer |
     actor = staff()
 
     async def send(context: AppContext, call: IdempotentCall) -> Answer:
-        return await context.services.get(_service()).set_pricing(
+        return await context.services.get(Merchants).set_pricing(
             merchant_id, rules(basis_points), actor=actor, call=call
         )
 
@@ -165,6 +155,7 @@ def status_follows_the_table(world: World) -> Iterator[str]:
 WORKLOAD: Final = Workload(
     name="merchants",
     prepare=_two_active,
+    scripts={"change": change},
     workflows=(
         Workflow(name="merchants.onboard", kinds=("merchants.create",), run=_one),
         Workflow(

@@ -1,12 +1,13 @@
 """Payments, simulated: create, capture, cancel, refund, and outcomes that are learned later."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from fintech_kernel.context import AppContext
 from fintech_kernel.domain.execution import OperationState
+from fintech_kernel.domain.jobs import run_once
 from fintech_kernel.domain.operations import Answer, IdempotentCall
 from fintech_kernel.errors import NotFound
 from fintech_kernel.money import Money
@@ -17,12 +18,17 @@ from fintech_kernel.simulation.processor import (
     KEY_RETENTION_SECONDS,
     NAME,
 )
-from fintech_kernel.simulation.workload import Action, Script, Workflow, Workload
-from fintech_kernel.simulation.workloads import merchants
+from fintech_kernel.simulation.workload import (
+    Action,
+    Script,
+    Workflow,
+    Workload,
+    prepared_by,
+)
 from fintech_kernel.simulation.world import World
 
-if TYPE_CHECKING:
-    from fintech_payments.domain import service as payments_service
+from fintech_payments.domain.events import CaptureMode
+from fintech_payments.domain.service import NewPayment, Payments
 
 SENDABLE_SECONDS: Final = KEY_RETENTION_SECONDS - IN_FLIGHT_LIMIT_SECONDS
 """For how long a call may be sent again under its key."""
@@ -30,10 +36,6 @@ SENDABLE_SECONDS: Final = KEY_RETENTION_SECONDS - IN_FLIGHT_LIMIT_SECONDS
 SKEW_MILLISECONDS_MAX: Final = 600_000
 CURRENCY: Final = "KES"
 AMOUNT: Final = 10_000
-
-
-def _service() -> "type[payments_service.Payments]":
-    return import_module("fintech_payments.domain.service").Payments
 
 
 async def create(
@@ -46,9 +48,9 @@ async def create(
     reference: str = "",
 ) -> Answer | None:
     """Take a payment."""
-    new = import_module("fintech_payments.domain.service").NewPayment(
+    new = NewPayment(
         amount=Money(amount=amount, currency=CURRENCY),
-        capture=import_module("fintech_payments.domain.events").CaptureMode(capture),
+        capture=CaptureMode(capture),
         method="card",
         token=token,
         reference=reference,
@@ -57,7 +59,7 @@ async def create(
     actor = merchant_actor(merchant_id)
 
     async def send(context: AppContext, call: IdempotentCall) -> Answer:
-        return await context.services.get(_service()).create(
+        return await context.services.get(Payments).create(
             new, merchant_id=merchant_id, actor=actor, call=call
         )
 
@@ -78,7 +80,7 @@ async def step(
     actor = merchant_actor(merchant_id)
 
     async def send(context: AppContext, call: IdempotentCall) -> Answer:
-        service = context.services.get(_service())
+        service = context.services.get(Payments)
         if what == "capture":
             return await service.capture(
                 payment_id, money, merchant_id=merchant_id, actor=actor, call=call
@@ -110,14 +112,14 @@ def _steps(*steps: tuple[str, int | None]) -> Script:
 
 def _after(setup: Script) -> Script:
     async def run(client: Client) -> None:
-        await merchants.WORKLOAD.prepare(client)
+        await client.prepare("merchants")
         await setup(client)
 
     return run
 
 
 async def _suspended(client: Client) -> None:
-    await merchants.change(client, client.notes["merchants"][0], "suspend")
+    await client.script("merchants.change")(client, client.notes["merchants"][0], "suspend")
 
 
 async def _foreign(client: Client) -> None:
@@ -158,12 +160,10 @@ def _resolved(run: Script) -> Script:
 
 
 async def _wait_and_run_jobs(world: World) -> None:
-    asyncio: Any = import_module("asyncio")
-    jobs: Any = import_module("fintech_kernel.domain.jobs")
     await asyncio.sleep(700)
     for process in world.living()[:1]:
         for job in process.jobs:
-            await asyncio.wait([process.spawn(jobs.run_once(job))])
+            await asyncio.wait([process.spawn(run_once(job))])
 
 
 # --- random actions
@@ -421,6 +421,7 @@ WORKLOAD: Final = Workload(
     name="payments",
     settings={"payments_processor": NAME},
     prepare=_prepare,
+    scripts={"create": create, "step": step},
     is_quiet=_is_quiet,
     platform_statements=frozenset(
         {"payments.open_outcomes", "payments.owner", "payments.of_platform"}
@@ -429,25 +430,25 @@ WORKLOAD: Final = Workload(
         Workflow(
             name="payments.sale",
             kinds=("payments.create",),
-            setup=merchants.WORKLOAD.prepare,
+            setup=prepared_by("merchants"),
             run=_AUTOMATIC,
         ),
         Workflow(
             name="payments.declined",
             kinds=("payments.create",),
-            setup=merchants.WORKLOAD.prepare,
+            setup=prepared_by("merchants"),
             run=_creates({"token": "decline"}),
         ),
         Workflow(
             name="payments.authorize",
             kinds=("payments.create",),
-            setup=merchants.WORKLOAD.prepare,
+            setup=prepared_by("merchants"),
             run=_MANUAL,
         ),
         Workflow(
             name="payments.reference",
             kinds=("payments.create",),
-            setup=merchants.WORKLOAD.prepare,
+            setup=prepared_by("merchants"),
             run=_creates({"reference": "a"}, {"reference": "a"}, {"reference": "a", "amount": 5}),
         ),
         Workflow(
@@ -489,7 +490,7 @@ WORKLOAD: Final = Workload(
         Workflow(
             name="payments.sale_learned_later",
             kinds=("payments.create", "payments.resolve"),
-            setup=merchants.WORKLOAD.prepare,
+            setup=prepared_by("merchants"),
             run=_resolved(_AUTOMATIC),
         ),
         Workflow(
