@@ -250,6 +250,21 @@ def races(session: nox.Session) -> None:
 
 
 @nox.session
+def simulate(session: nox.Session) -> None:
+    """Simulate every fault, every ordered pair of faults and 50,000 random schedules; takes hours."""
+    install(session, *PACKAGES)
+    plan = session.posargs or ["--enumerate", "--pairs", "100", "--schedules", "50000"]
+    session.run("fintech", "simulate", *plan)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Break our own protocol in every listed way, and see the simulator notice; takes an hour or two."""
+    install(session, *PACKAGES, groups=["test"])
+    session.run("python", "tests/simulation/mutants/run.py", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure: every program in benchmarks/, or ``nox -s bench -- benchmarks/one.py --its-options``."""
     install(session, *PACKAGES, groups=["test"])
@@ -274,7 +289,7 @@ def full(session: nox.Session) -> None:
         session.notify(f"subsets({name})", EVERYTHING)
     for name in ("conformance", "architecture", *FOLDERS, "elixir"):
         session.notify(name, EVERYTHING)
-    for name in ("chaos", "races", "bench"):
+    for name in ("simulate", "mutants", "chaos", "races", "bench"):
         session.notify(name, [])
 
 
