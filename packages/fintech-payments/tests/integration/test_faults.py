@@ -25,7 +25,7 @@ from fintech_payments import plugin
 from fintech_payments.domain.commands import CreatePayment
 from fintech_payments.domain.events import CaptureMode
 from fintech_payments.domain.resolver import RESOLVE_CONCURRENCY
-from fintech_payments.domain.service import CREATE, Payments
+from fintech_payments.domain.service import CREATE
 
 pytestmark = pytest.mark.anyio
 
@@ -421,4 +421,3 @@ async def test_the_read_model_is_written_again_where_it_was_lost(app: RunningApp
         "/v1/payments?status=captured", headers=app.headers(merchant_id=merchant)
     )
     assert [one["payment_id"] for one in listed.json()["data"]] == [made["payment_id"]]
-    assert app.context.services.get(Payments) is not None
