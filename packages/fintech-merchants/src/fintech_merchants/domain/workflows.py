@@ -7,7 +7,7 @@ from fintech_dbclient import Statement
 from fintech_kernel.domain.codec import from_json
 from fintech_kernel.domain.execution import Appended, Completion, Execution, Finished, refused
 from fintech_kernel.domain.journal import Stream, stream_id_of, stream_statement
-from fintech_kernel.errors import InvariantBroken, Refusal
+from fintech_kernel.errors import InvariantBroken
 
 from fintech_merchants.domain import model
 from fintech_merchants.domain.history import drafts, fold_merchant
@@ -19,10 +19,7 @@ from fintech_merchants.domain.views import merchant_view
 async def run_create(execution: Execution) -> Finished:
     """Onboard a merchant. Its stream is new and the claim holds the whole input."""
     command = from_json(CreateMerchant, execution.command)
-    try:
-        decided = drafts(model.decide(None, command))
-    except Refusal as refusal:
-        return await execution.conclude_refused(refusal)
+    decided = drafts(model.decide(None, command))
     return await execution.conclude(
         stream=Stream(stream_id_of(command.merchant_id, command.merchant_id)),
         step="decide",

@@ -18,7 +18,7 @@ from fintech_kernel.contracts.writes import Write
 from fintech_kernel.domain.codec import from_json, to_json
 from fintech_kernel.domain.execution import Appended, Completion, Execution, Finished, refused
 from fintech_kernel.domain.journal import Stream, stream_id_of, stream_statement
-from fintech_kernel.errors import OutcomeUnknown, Refusal
+from fintech_kernel.errors import OutcomeUnknown
 from loguru import logger
 
 from fintech_settlements.domain import model
@@ -52,10 +52,7 @@ class SettlementWorkflows:
     async def run_create(self, execution: Execution) -> Finished:
         """Claim what is due and open a settlement over it."""
         command = from_json(CreateSettlement, execution.command)
-        try:
-            model.check_creation(command)
-        except Refusal as refusal:
-            return await execution.conclude_refused(refusal)
+        model.check_creation(command)
         stream = Stream(stream_id_of(command.merchant_id, command.settlement_id))
         if execution.resumed:
             stream = await execution.read_stream(command.merchant_id, command.settlement_id)
