@@ -25,6 +25,16 @@ def test_unknown_roles_of_an_actor_permit_nothing(permissions) -> None:
     assert not permissions.allows(Actor(subject="ann", roles=()), "things:read")
 
 
+def test_scopes_narrow_what_roles_allow_and_add_nothing(permissions) -> None:
+    def actor(*scopes: str) -> Actor:
+        return Actor(subject="k", roles=("merchant_viewer",), merchant_id="m", scopes=scopes)
+
+    assert permissions.allows(actor("things:read"), "things:read")
+    assert not permissions.allows(actor("things:write"), "things:write")
+    assert not permissions.allows(actor("things:write"), "things:read")
+    assert not permissions.allows(actor(), "things:read")
+
+
 def test_names_and_roles_are_listed(permissions) -> None:
     assert permissions.names() == ("things:read", "things:write")
     assert permissions.of_role("merchant_viewer") == ("things:read",)

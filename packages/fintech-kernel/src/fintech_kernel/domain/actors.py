@@ -15,11 +15,15 @@ SYSTEM_ROLES: Final = ("system",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """A principal with its roles. ``merchant_id`` is empty for platform staff and for jobs."""
+    """A principal with its roles. ``merchant_id`` is empty for platform staff and for jobs.
+
+    ``scopes`` narrow what the roles allow to the permissions that they name; None narrows nothing.
+    """
 
     subject: str
     roles: tuple[str, ...]
     merchant_id: str = PLATFORM
+    scopes: tuple[str, ...] | None = None
 
     @property
     def is_platform(self) -> bool:

@@ -59,9 +59,11 @@ class Permissions:
         self._roles = {permission.name: frozenset(permission.roles) for permission in declared}
 
     def allows(self, actor: Actor, name: str) -> bool:
-        """Whether one of the actor's roles has the permission."""
+        """Whether one of the actor's roles has the permission, and its scopes do not leave it out."""
         granted = self._roles.get(name)
-        return granted is not None and not granted.isdisjoint(actor.roles)
+        if granted is None or granted.isdisjoint(actor.roles):
+            return False
+        return actor.scopes is None or name in actor.scopes
 
     def require(self, actor: Actor, name: str) -> None:
         """Return where the actor has the permission.
