@@ -3,33 +3,14 @@
 A fee is a function of what was captured in total, a returned fee of what was refunded in total; each
 step charges or returns the difference to what was charged or returned before. So the parts of a fee add
 up to the fee of the whole, whatever the number of parts, and whatever failed or was captured between.
+Which rule applies and what it charges in total is ``fintech_kernel.pricing``.
 """
-
-from collections.abc import Sequence
 
 from fintech_kernel.contracts.merchants import PricingRule, RefundPolicy
 from fintech_kernel.money import Money, divide_half_even
+from fintech_kernel.pricing import applicable_rule, fee_of
 
-
-def applicable_rule(
-    rules: Sequence[PricingRule], *, currency: str, method: str
-) -> PricingRule | None:
-    """Return the first rule whose selectors match, or None: no rule, no fee."""
-    for rule in rules:
-        if rule.currency in {"", currency} and rule.method in {"", method}:
-            return rule
-    return None
-
-
-def fee_of(rule: PricingRule | None, captured: Money) -> Money:
-    """Return the fee on a captured total: never more than the total itself."""
-    if rule is None or captured.amount == 0:
-        return Money(amount=0, currency=captured.currency)
-    fee = captured.basis_points(rule.basis_points).amount + rule.fixed
-    fee = max(fee, rule.minimum)
-    if rule.maximum is not None:
-        fee = min(fee, rule.maximum)
-    return Money(amount=min(fee, captured.amount), currency=captured.currency)
+__all__ = ["applicable_rule", "fee_of", "fee_of_capture", "fee_returned"]
 
 
 def fee_of_capture(rule: PricingRule | None, *, before: Money, amount: Money) -> Money:
