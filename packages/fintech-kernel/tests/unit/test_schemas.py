@@ -7,12 +7,15 @@ from fintech_kernel.identifiers import RandomIdentifiers
 from fintech_kernel.money import Money
 from fintech_kernel.web.schemas import (
     Metadata,
+    MetadataFilter,
+    MetadataPatch,
     MoneyBody,
     MoneyShown,
     Reference,
     StrictModel,
     Timestamp,
     id_path,
+    metadata_pair,
 )
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -79,6 +82,42 @@ def test_unknown_members_are_refused(server_owned: str) -> None:
 )
 def test_metadata_is_a_few_pairs_of_strings(metadata: Any, accepted: bool) -> None:
     assert accepts(Metadata, metadata) == accepted
+
+
+@pytest.mark.parametrize(
+    ("patch", "accepted"),
+    [
+        ({}, True),
+        ({"k": "v", "gone": None}, True),
+        ({f"k{n}": None for n in range(21)}, False),
+        ({"a b": None}, False),
+        ({"k": 1}, False),
+    ],
+)
+def test_a_change_of_metadata_sets_and_removes_pairs(patch: Any, accepted: bool) -> None:
+    assert accepts(MetadataPatch, patch) == accepted
+
+
+@pytest.mark.parametrize(
+    ("text", "accepted"),
+    [
+        ("order:A-1017", True),
+        ("k:", True),
+        ("k:a:b", True),
+        ("k" * 40 + ":" + "v" * 500, True),
+        ("k" * 41 + ":v", False),
+        ("order", False),
+        (":v", False),
+        ("a b:v", False),
+        ("k:a\nb", False),
+    ],
+)
+def test_a_filter_by_metadata_names_one_pair(text: str, accepted: bool) -> None:
+    assert accepts(MetadataFilter, text) == accepted
+
+
+def test_a_pair_parts_at_its_first_colon() -> None:
+    assert metadata_pair("order:A:1") == ("order", "A:1")
 
 
 @pytest.mark.parametrize("reference", ["a", "order-1017", "A.b_c:d/e#f", "x" * 64])

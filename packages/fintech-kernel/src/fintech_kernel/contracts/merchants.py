@@ -14,6 +14,42 @@ class MerchantStatus(StrEnum):
     CLOSED = "closed"
 
 
+class VerificationStatus(StrEnum):
+    """Whether somebody checked who the merchant is, and what came of it."""
+
+    UNVERIFIED = "unverified"
+    VERIFIED = "verified"
+    REJECTED = "rejected"
+
+
+class SettlementInterval(StrEnum):
+    """How often a merchant is settled."""
+
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
+
+
+class Weekday(StrEnum):
+    """A day of the week, in the order of ISO 8601."""
+
+    MONDAY = "monday"
+    TUESDAY = "tuesday"
+    WEDNESDAY = "wednesday"
+    THURSDAY = "thursday"
+    FRIDAY = "friday"
+    SATURDAY = "saturday"
+    SUNDAY = "sunday"
+
+
+class BankAccountKind(StrEnum):
+    """What kind of account a merchant is paid out to."""
+
+    IBAN = "iban"
+    KENYAN_BANK = "kenyan_bank"
+    MOBILE_WALLET = "mobile_wallet"
+
+
 class RefundPolicy(StrEnum):
     """What becomes of the fee when a payment is refunded."""
 
@@ -39,8 +75,35 @@ class PricingRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SettlementSchedule:
+    """When a merchant is settled: weekly on a weekday, monthly on a day from 1 to 28."""
+
+    interval: SettlementInterval = SettlementInterval.DAILY
+    weekday: Weekday | None = None
+    day_of_month: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BankAccount:
+    """What may be shown of an account that a merchant is paid out to.
+
+    ``country`` is an ISO 3166-1 alpha-2 code; ``bank_code`` is the bank's, or the wallet's provider;
+    ``masked`` ends with the last four characters of the number.
+    """
+
+    account_id: str
+    kind: BankAccountKind
+    country: str
+    bank_code: str
+    masked: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MerchantProfile:
-    """What a payment or a settlement freezes about its merchant."""
+    """What a payment or a settlement freezes about its merchant, as of one moment.
+
+    ``pricing`` is the version in force then; ``settlement_minimum`` is in minor units of each currency.
+    """
 
     merchant_id: str
     status: MerchantStatus
@@ -49,6 +112,9 @@ class MerchantProfile:
     pricing: tuple[PricingRule, ...]
     settlement_delay_days: int
     settlement_minimum: int
+    settlement_schedule: SettlementSchedule = SettlementSchedule()
+    verification: VerificationStatus = VerificationStatus.UNVERIFIED
+    bank_account: BankAccount | None = None
 
 
 class MerchantDirectory(Protocol):

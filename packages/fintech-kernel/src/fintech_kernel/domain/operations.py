@@ -185,6 +185,15 @@ class Operations:
         result = await self._database.execute(queries.operation_by_id(operation_id))
         return OperationRecord.from_row(result.rows[0]) if result.rows else None
 
+    async def running_of(
+        self, merchant_id: str, *, kinds: Sequence[str], limit: int
+    ) -> tuple[OperationRecord, ...]:
+        """Return a merchant's operations of these kinds that are not finished, oldest first."""
+        result = await self._database.execute(
+            queries.running_of_merchant(merchant_id, kinds=kinds, limit=limit)
+        )
+        return tuple(OperationRecord.from_row(row) for row in result.rows)
+
     async def recover(self) -> int:
         """Take over operations that nobody finished; return how many were tried.
 

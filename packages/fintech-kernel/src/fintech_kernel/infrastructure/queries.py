@@ -116,6 +116,19 @@ def overdue_operations(*, kinds: Sequence[str], now: int, limit: int) -> Stateme
     )
 
 
+def running_of_merchant(merchant_id: str, *, kinds: Sequence[str], limit: int) -> Statement:
+    """Read a merchant's running operations of these kinds, oldest first."""
+    marks = repeated("?", len(kinds))
+    return Statement(
+        name="operations.running_of_merchant",
+        sql="SELECT " + _OPERATION_COLUMNS + " FROM operations"
+        " WHERE state = 'running' AND merchant_id = ? AND kind IN ("
+        + marks
+        + ") ORDER BY created_at LIMIT ?",
+        params=(merchant_id, *kinds, limit),
+    )
+
+
 def append_entries(rows: Sequence[tuple[Value, ...]]) -> Statement:
     """Insert the rows of one decision: all or none."""
     values = repeated(_JOURNAL_ROW, len(rows))

@@ -23,6 +23,7 @@ class KeyRing:
     """Signs with the current secret, verifies with the previous ones too.
 
     Purposes are words of our code (``fingerprint``, ``cursor``), never input: their keys are kept.
+    What is encrypted under a key of it is the business of ``sealed_fields``.
     """
 
     def __init__(self, settings: KernelSettings) -> None:
@@ -54,12 +55,31 @@ class KeyRing:
             return False
         return hmac.compare_digest(self._digest(key_id, purpose, data), digest)
 
-    def _digest(self, key_id: str, purpose: str, data: bytes) -> str:
+    @property
+    def current_id(self) -> str:
+        """The id of the current secret."""
+        return self._current_id
+
+    def knows(self, key_id: str) -> bool:
+        """Whether a secret has this id."""
+        return key_id in self._secrets
+
+    def subkey(self, key_id: str, purpose: str) -> bytes:
+        """Return the 256-bit key of a purpose, derived from the secret with this id."""
         subkey = self._subkeys.get((key_id, purpose))
         if subkey is None:
             subkey = _derive(self._secrets[key_id], purpose)
             self._subkeys[key_id, purpose] = subkey
-        return hmac.digest(subkey, data, "sha256").hex()
+        return subkey
+
+    def signatures(self, purpose: str, data: bytes) -> tuple[str, ...]:
+        """Return the signature with every secret that is known: what a stored one may be found by."""
+        return tuple(
+            f"{key_id}:{self._digest(key_id, purpose, data)}" for key_id in self._secrets
+        )
+
+    def _digest(self, key_id: str, purpose: str, data: bytes) -> str:
+        return hmac.digest(self.subkey(key_id, purpose), data, "sha256").hex()
 
 
 def _derive(secret: str, purpose: str) -> bytes:

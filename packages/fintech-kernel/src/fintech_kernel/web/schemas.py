@@ -9,7 +9,7 @@ import re
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from fastapi import Path
+from fastapi import Path, Query
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -92,18 +92,19 @@ class MoneyShown(BaseModel):
         return cls(amount=money.amount, currency=money.currency)
 
 
+_METADATA_KEY_PATTERN: Final = rf"[A-Za-z0-9_.-]{{1,{METADATA_KEY_CHARACTERS_MAX}}}"
+_METADATA_VALUE_PATTERN: Final = r"[^\x00-\x1f\x7f]*"
+
+_MetadataKey = Annotated[str, StringConstraints(pattern=f"^{_METADATA_KEY_PATTERN}$")]
+_MetadataValue = Annotated[
+    str,
+    StringConstraints(
+        max_length=METADATA_VALUE_CHARACTERS_MAX, pattern=f"^{_METADATA_VALUE_PATTERN}$"
+    ),
+]
+
 Metadata = Annotated[
-    dict[
-        Annotated[
-            str, StringConstraints(pattern=rf"^[A-Za-z0-9_.-]{{1,{METADATA_KEY_CHARACTERS_MAX}}}$")
-        ],
-        Annotated[
-            str,
-            StringConstraints(
-                max_length=METADATA_VALUE_CHARACTERS_MAX, pattern=r"^[^\x00-\x1f\x7f]*$"
-            ),
-        ],
-    ],
+    dict[_MetadataKey, _MetadataValue],
     Field(
         max_length=METADATA_PAIRS_MAX,
         description=f"up to {METADATA_PAIRS_MAX} pairs of strings",
@@ -111,6 +112,34 @@ Metadata = Annotated[
     ),
 ]
 """What a client notes on an object of ours."""
+
+MetadataPatch = Annotated[
+    dict[_MetadataKey, _MetadataValue | None],
+    Field(
+        max_length=METADATA_PAIRS_MAX,
+        description="pairs to set; null removes a pair (RFC 7396)",
+        examples=[{"order": "A-1017", "till": None}],
+    ),
+]
+"""What a client changes of its notes."""
+
+MetadataFilter = Annotated[
+    str | None,
+    Query(
+        max_length=METADATA_KEY_CHARACTERS_MAX + 1 + METADATA_VALUE_CHARACTERS_MAX,
+        pattern=f"^{_METADATA_KEY_PATTERN}:{_METADATA_VALUE_PATTERN}$",
+        description="only what has this pair in its metadata: `name:value`",
+        examples=["order:A-1017"],
+    ),
+]
+"""A pair of metadata that a list is narrowed by; ``metadata_pair`` takes it apart."""
+
+
+def metadata_pair(text: str) -> tuple[str, str]:
+    """Return name and value of a ``MetadataFilter``; names hold no colon."""
+    name, _, value = text.partition(":")
+    return name, value
+
 
 Reference = Annotated[
     str,
