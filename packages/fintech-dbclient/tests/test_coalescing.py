@@ -1,12 +1,15 @@
 """Concurrent callers share requests and nothing else."""
 
 import asyncio
+import gc
 import json
 import time
+import weakref
 
 import pytest
 from fintech_dbclient import (
     CheckViolation,
+    KeepAliveTransport,
     NotApplied,
     OutcomeUnknown,
     Overloaded,
@@ -167,6 +170,69 @@ async def test_a_lost_shared_reply_is_retried_by_each_caller_within_its_own_dead
         assert time.monotonic() - started < 0.25
         results = await asyncio.gather(first, *patient)
     assert [result.rows_affected for result in results] == [1] * 4
+
+
+async def test_a_deadline_that_passes_under_way_ends_its_own_call_alone(faulty, connect):
+    faulty.script = [slow(0.3)]
+
+    async def hurried(database) -> None:
+        with deadline_within(0.05):
+            await database.execute(insert("hurried"))
+
+    async with connect(faulty.url, patience_seconds=10) as database:
+        await database.health()
+        started = time.monotonic()
+        patient = [asyncio.create_task(database.execute(insert(f"k{n}"))) for n in range(3)]
+        with pytest.raises(OutcomeUnknown):
+            await hurried(database)
+        assert time.monotonic() - started < 0.2
+        results = await asyncio.gather(*patient)
+    assert [result.rows_affected for result in results] == [1] * 3
+    assert len(faulty.heard) == 1
+
+
+async def test_every_call_ends_at_its_own_deadline_under_way_and_in_the_queue(faulty, connect):
+    faulty.script = [silence] * 100
+    deadlines = [0.3, 0.1, 0.101, 0.2, 0.05, 0.25]
+    late: list[float] = []
+
+    async def one(database, seconds: float) -> None:
+        ends = asyncio.get_running_loop().time() + seconds
+        with deadline_within(seconds), pytest.raises((NotApplied, OutcomeUnknown)):
+            await database.execute(insert("k"))
+        late.append(asyncio.get_running_loop().time() - ends)
+
+    async with connect(faulty.url, patience_seconds=10, request_timeout_seconds=0.6) as database:
+        await database.health()
+        under_way = [asyncio.create_task(one(database, seconds)) for seconds in deadlines]
+        await asyncio.sleep(0.01)
+        in_queue = [asyncio.create_task(one(database, seconds)) for seconds in deadlines]
+        await asyncio.gather(*under_way, *in_queue)
+    assert len(late) == 12
+    assert min(late) > -0.002
+    assert max(late) < 0.045, "less than lies between two deadlines"
+
+
+async def test_a_deadline_holds_after_the_one_before_it_passed_unused(faulty, connect):
+    async with connect(faulty.url) as database:
+        with deadline_within(0.05):
+            await database.execute(insert("in time"))
+        await asyncio.sleep(0.1)
+        faulty.script = [silence]
+        started = time.monotonic()
+        with deadline_within(0.05), pytest.raises(OutcomeUnknown):
+            await database.execute(insert("late"))
+        assert time.monotonic() - started < 0.2
+
+
+async def test_a_closed_client_leaves_nothing_behind_that_waits_for_a_deadline(faulty, connect):
+    transport = KeepAliveTransport()
+    reference = weakref.ref(transport)
+    async with connect(faulty.url, transport=transport) as database:
+        await database.execute(insert("a"))
+    del database, transport
+    gc.collect()
+    assert reference() is None
 
 
 async def test_a_shared_request_that_fails_fails_each_caller_with_its_own_error(faulty, connect):

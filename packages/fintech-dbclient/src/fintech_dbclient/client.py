@@ -27,7 +27,7 @@ import orjson
 from fintech_dbclient.circuit import CircuitBreaker
 from fintech_dbclient.coalescing import Call, Coalescer
 from fintech_dbclient.database import Health
-from fintech_dbclient.deadlines import seconds_left
+from fintech_dbclient.deadlines import deadline_after, seconds_left
 from fintech_dbclient.errors import (
     CircuitOpen,
     ContractBroken,
@@ -164,7 +164,7 @@ class HttpDatabase:
             OutcomeUnknown: it may have been applied, and the deadline is over.
             ContractBroken: the service speaks another contract; nothing was sent.
         """
-        results = await self._counted((statement,))
+        results = await self._run((statement,))
         return results[0].unwrap()
 
     async def run(self, sequence: Sequence[Statement]) -> list[Result]:
@@ -176,7 +176,7 @@ class HttpDatabase:
             OutcomeUnknown: some of it may have been applied, and the deadline is over.
             ContractBroken: the service speaks another contract; nothing was sent.
         """
-        return await self._counted(tuple(sequence)) if sequence else []
+        return await self._run(tuple(sequence)) if sequence else []
 
     async def health(self) -> Health:
         """Ask the service how it is, now.
@@ -203,53 +203,51 @@ class HttpDatabase:
             await asyncio.wait([self._asking])
         await self._transport.aclose()
 
-    async def _counted(self, sequence: tuple[Statement, ...]) -> list[Result]:
-        """Run a sequence and let ``close`` know when the last one ended."""
-        self._check_open()
+    async def _run(self, sequence: tuple[Statement, ...]) -> list[Result]:
+        """Try until the outcome is certain or the deadline comes; ``close`` waits for it."""
+        deadline = self._admit(sequence)
+        attempt = 0
+        call: Call | None = None
+        was_sent: OutcomeUnknown | None = None
         self._calls += 1
         try:
-            return await self._run(sequence)
+            while True:
+                attempt += 1
+                try:
+                    health = self._exchange.known or await self._ask_health(deadline)
+                    is_alone = call is not None and call.is_alone
+                    call = self._new_call(sequence, health, deadline, attempt, is_alone=is_alone)
+                    self._coalescer.submit(call)
+                    return await call.answer
+                except OutcomeUnknown as error:
+                    was_sent = error
+                    last: NotApplied | OutcomeUnknown = error
+                except NotApplied as error:
+                    last = error
+                except ContractBroken as error:
+                    raise _final(sequence, error, was_sent, attempt) from error
+                if not await self._wait(last, attempt, deadline):
+                    raise _final(sequence, last, was_sent, attempt) from last
         finally:
-            self._calls -= 1
-            if self._ended is not None and not self._calls and not self._ended.done():
-                self._ended.set_result(None)
+            self._leave()
 
-    async def _run(self, sequence: tuple[Statement, ...]) -> list[Result]:
+    def _admit(self, sequence: tuple[Statement, ...]) -> float:
+        """Refuse what must not be sent; return the deadline of the rest."""
+        self._check_open()
         check_values(sequence)
         if self._circuit.is_open:
             raise CircuitOpen("the database could not be reached lately: not sent, try later")
-        seconds = seconds_left(self._timeout_seconds)
-        if seconds <= 0:
+        now = _loop_time()
+        deadline = deadline_after(self._timeout_seconds, now)
+        if deadline <= now:
             raise NotApplied(f"{sequence[0].name}: the deadline had passed before the call")
-        deadline = _loop_time() + seconds
-        attempt = 0
-        is_alone = False
-        was_sent: OutcomeUnknown | None = None
-        while True:
-            attempt += 1
-            call: Call | None = None
-            try:
-                health = self._exchange.known or await self._ask_health(deadline)
-                call = self._new_call(sequence, health, attempt, is_alone=is_alone)
-                return await self._attempt(call, deadline)
-            except OutcomeUnknown as error:
-                was_sent = error
-                last: NotApplied | OutcomeUnknown = error
-            except NotApplied as error:
-                last = error
-            except ContractBroken as error:
-                raise _final(sequence, error, was_sent, attempt) from error
-            is_alone = call is not None and call.is_alone
-            if not await self._wait(last, attempt, deadline):
-                raise _final(sequence, last, was_sent, attempt) from last
+        return deadline
 
-    async def _attempt(self, call: Call, deadline: float) -> list[Result]:
-        timer = asyncio.get_running_loop().call_at(deadline, call.expire)
-        try:
-            self._coalescer.submit(call)
-            return await call.answer
-        finally:
-            timer.cancel()
+    def _leave(self) -> None:
+        """Let ``close`` know when the last call ended."""
+        self._calls -= 1
+        if self._ended is not None and not self._calls and not self._ended.done():
+            self._ended.set_result(None)
 
     async def _wait(
         self, error: NotApplied | OutcomeUnknown, attempt: int, deadline: float
@@ -286,16 +284,23 @@ class HttpDatabase:
         return health
 
     def _new_call(
-        self, sequence: tuple[Statement, ...], health: Health, attempt: int, *, is_alone: bool
+        self,
+        sequence: tuple[Statement, ...],
+        health: Health,
+        deadline: float,
+        attempt: int,
+        *,
+        is_alone: bool,
     ) -> Call:
         encode = _encode if "params" in health.capabilities else _encode_inlined
         return Call(
-            names=tuple([statement.name for statement in sequence]),
-            parts=tuple([encode(statement) for statement in sequence]),
+            sequence,
+            tuple(map(encode, sequence)),
+            asyncio.get_running_loop().create_future(),
+            deadline=deadline,
             attempt=attempt,
             request_id=(self._request_id and self._request_id()) or "",
             is_alone=is_alone,
-            answer=asyncio.get_running_loop().create_future(),
         )
 
     def _check_open(self) -> None:

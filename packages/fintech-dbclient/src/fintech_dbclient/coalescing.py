@@ -16,18 +16,25 @@ import asyncio
 import contextvars
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain
+from math import inf
 
 from fintech_dbclient.errors import NotApplied, OutcomeUnknown, Overloaded
 from fintech_dbclient.results import Result
+from fintech_dbclient.statements import Statement
+
+DEADLINE_TICK_SECONDS = 0.005
+"""How far apart the looks at deadlines are at least: that many seconds a call may end late."""
 
 
 class Call:
     """One caller's sequence on its way: encoded, queued, sent, answered.
 
     Attributes:
-        names: the names of its statements.
+        statements: what the caller wants to be run, in order.
         parts: each statement encoded as the JSON of the contract.
         size_bytes: of all parts.
+        deadline: when the caller must have an answer, in the loop's time.
         attempt: 1 for the first attempt.
         request_id: of the caller, or empty.
         is_alone: it must not share a request (a shared one was refused as a whole).
@@ -38,27 +45,30 @@ class Call:
     __slots__ = (
         "answer",
         "attempt",
+        "deadline",
         "is_alone",
         "is_sent",
-        "names",
         "parts",
         "request_id",
         "size_bytes",
+        "statements",
     )
 
     def __init__(
         self,
-        *,
-        names: tuple[str, ...],
+        statements: tuple[Statement, ...],
         parts: tuple[bytes, ...],
+        answer: "asyncio.Future[list[Result]]",
+        *,
+        deadline: float,
         attempt: int,
         request_id: str,
         is_alone: bool,
-        answer: "asyncio.Future[list[Result]]",
     ) -> None:
-        self.names = names
+        self.statements = statements
         self.parts = parts
         self.size_bytes = sum(map(len, parts))
+        self.deadline = deadline
         self.attempt = attempt
         self.request_id = request_id
         self.is_alone = is_alone
@@ -115,8 +125,10 @@ class Coalescer:
         self._queue: deque[Call] = deque()
         self._statements_waiting = 0
         self._requests = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], Sequence[Call]] = {}
         self._is_scheduled = False
+        self._next_look = inf
+        self._timer: asyncio.TimerHandle | None = None
         self.batch_max = 1
         """Statements that may share a request; 1 for engines without batches."""
 
@@ -131,15 +143,43 @@ class Coalescer:
             raise Overloaded(f"{self._statements_waiting} statements wait already")
         self._queue.append(call)
         self._statements_waiting += statements
-        self._schedule()
+        if call.deadline < self._next_look:
+            self._look_at(call.deadline)
+        if not self._is_scheduled:
+            self._schedule()
 
     async def drain(self) -> None:
         """Wait until every call submitted so far has ended."""
-        while self._tasks or self._queue:
-            if self._tasks:
-                await asyncio.wait(self._tasks)
+        while self._under_way or self._queue:
+            if self._under_way:
+                await asyncio.wait(self._under_way)
             else:
                 await asyncio.sleep(0)
+        self._look_at(inf)
+
+    # One timer for all deadlines: most calls end long before theirs, and a timer for each would
+    # cost more than anything else that is done for it.
+
+    def _look_at(self, moment: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._next_look = moment
+        if moment < inf:
+            self._timer = asyncio.get_running_loop().call_at(moment, self._look)
+
+    def _look(self) -> None:
+        """End the calls whose deadline has passed; look again when the next one passes."""
+        now = asyncio.get_running_loop().time()
+        first = inf
+        for call in chain(self._queue, *self._under_way.values()):
+            if call.answer.done():
+                continue
+            if call.deadline <= now:
+                call.expire()
+            else:
+                first = min(first, call.deadline)
+        self._look_at(max(first, now + DEADLINE_TICK_SECONDS))
 
     def _schedule(self) -> None:
         if self._queue and not self._is_scheduled and self._has_room():
@@ -147,7 +187,7 @@ class Coalescer:
             asyncio.get_running_loop().call_soon(self._flush)
 
     def _has_room(self) -> bool:
-        return self._requests < self._limit() and len(self._tasks) < self._requests_open_max
+        return self._requests < self._limit() and len(self._under_way) < self._requests_open_max
 
     def _limit(self) -> int:
         # Without batches nothing can be gathered, so there is nothing to wait for.
@@ -184,10 +224,10 @@ class Coalescer:
 
     # What a request under way reports.
 
-    def started(self, task: "asyncio.Task[None]") -> None:
+    def started(self, task: "asyncio.Task[None]", calls: Sequence[Call]) -> None:
         """A request is out."""
         self._requests += 1
-        self._tasks.add(task)
+        self._under_way[task] = calls
 
     def released(self) -> None:
         """A request no longer counts: it ended, or takes too long to wait for."""
@@ -196,7 +236,7 @@ class Coalescer:
 
     def ended(self, task: "asyncio.Task[None]") -> None:
         """A request ended."""
-        self._tasks.discard(task)
+        del self._under_way[task]
         self._schedule()
 
     async def send(self, calls: Sequence[Call]) -> None:
@@ -205,7 +245,8 @@ class Coalescer:
             await self._send(calls)
         finally:
             for call in calls:
-                call.fail(OutcomeUnknown("the request ended without an answer"))
+                if not call.answer.done():
+                    call.fail(OutcomeUnknown("the request ended without an answer"))
 
     @property
     def patience_seconds(self) -> float:
@@ -229,7 +270,7 @@ class _Request:
             name="fintech-dbclient request",
             context=contextvars.Context(),  # a shared request belongs to no single caller
         )
-        coalescer.started(task)
+        coalescer.started(task, calls)
         task.add_done_callback(self._end)
 
     def _release(self) -> None:

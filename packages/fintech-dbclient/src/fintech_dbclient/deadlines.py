@@ -39,3 +39,9 @@ def seconds_left(default: float) -> float:
     if deadline is None:
         return default
     return max(0.0, deadline - asyncio.get_running_loop().time())
+
+
+def deadline_after(seconds: float, now: float) -> float:
+    """Return the deadline, or the moment ``seconds`` after ``now`` where none is set."""
+    deadline = _deadline.get()
+    return now + seconds if deadline is None else deadline

@@ -139,7 +139,8 @@ class Exchange:
     async def _send_singly(self, call: Call) -> None:
         """One request per statement, stopping at the first that fails."""
         results: list[Result] = []
-        for name, part in zip(call.names, call.parts, strict=True):
+        for statement, part in zip(call.statements, call.parts, strict=True):
+            name = statement.name
             if results and results[-1].error is not None:
                 results.append(Result(error=NotExecuted(name)))
                 continue
@@ -171,7 +172,7 @@ class Exchange:
             raise OutcomeUnknown(f"{name}: {error}") from error
 
     async def _send_batch(self, calls: Sequence[Call]) -> None:
-        names = tuple([name for call in calls for name in call.names])
+        names = tuple([statement.name for call in calls for statement in call.statements])
         trace = _Trace(endpoint="batch", names=names, calls=calls)
         sequences = b",".join([b"[" + b",".join(call.parts) + b"]" for call in calls])
         try:
@@ -182,7 +183,7 @@ class Exchange:
         except MalformedReply as error:
             self._fail_all(calls, OutcomeUnknown(f"malformed reply: {error}"), trace)
         except StatementFailed as error:  # its only call was refused unread
-            behind = [Result(error=NotExecuted(name)) for name in calls[0].names[1:]]
+            behind = [Result(error=NotExecuted(name)) for name in names[1:]]
             self._report(trace, error)
             calls[0].succeed([Result(error=error), *behind])
         except (NotApplied, OutcomeUnknown) as error:
@@ -349,11 +350,11 @@ class _Trace:
 def _answer(call: Call, reply: object) -> Sequence[Result]:
     """Answer one call of a batch; what is wrong with its part of the reply is its own affair."""
     try:
-        results = parse_sequence(reply, call.names)
+        results = parse_sequence(reply, call.statements)
     except StatementOverloaded:
-        call.fail(Overloaded(f"{call.names[0]}: the service is overloaded"))
+        call.fail(Overloaded(f"{call.statements[0].name}: the service is overloaded"))
     except (StatementUnknown, MalformedReply) as error:
-        call.fail(OutcomeUnknown(f"{call.names[0]}: {error}"))
+        call.fail(OutcomeUnknown(f"{call.statements[0].name}: {error}"))
     else:
         call.succeed(results)
         return results

@@ -27,6 +27,7 @@ from fintech_dbclient.errors import (
 )
 from fintech_dbclient.literals import INTEGER_MAX, INTEGER_MIN
 from fintech_dbclient.results import Result, Row
+from fintech_dbclient.statements import Statement
 
 CONTRACT = "1"
 """The version of the contract that this client speaks."""
@@ -134,7 +135,7 @@ def parse_batch(body: bytes, sequences: int) -> list[object]:
     return cast("list[object]", results)
 
 
-def parse_sequence(reply: object, names: tuple[str, ...]) -> list[Result]:
+def parse_sequence(reply: object, statements: tuple[Statement, ...]) -> list[Result]:
     """Read the results of one sequence.
 
     Raises:
@@ -142,13 +143,15 @@ def parse_sequence(reply: object, names: tuple[str, ...]) -> list[Result]:
         StatementUnknown: one of them may have been applied.
         StatementOverloaded: none of them was run.
     """
-    if type(reply) is not list or len(cast("list[object]", reply)) != len(names):
-        raise MalformedReply(f"a sequence of {len(names)} has another number of results")
+    if type(reply) is not list or len(cast("list[object]", reply)) != len(statements):
+        raise MalformedReply(f"a sequence of {len(statements)} has another number of results")
+    if len(statements) == 1:
+        return [parse_result(cast("list[object]", reply)[0], statements[0].name)]
     results: list[Result] = []
     has_failed = False
-    for one, name in zip(cast("list[object]", reply), names, strict=True):
+    for one, statement in zip(cast("list[object]", reply), statements, strict=True):
         try:
-            result = parse_result(one, name)
+            result = parse_result(one, statement.name)
         except StatementOverloaded:
             if results:
                 raise StatementUnknown("overloaded behind statements that ran") from None

@@ -27,7 +27,7 @@ from fintech_dbclient.replies import (
     parse_sequence,
 )
 from fintech_dbclient.results import Result
-from fintech_dbclient.statements import Value
+from fintech_dbclient.statements import Statement, Value
 from fintech_dbclient.transport import KeepAliveTransport
 
 HTTP_OK = 200
@@ -177,7 +177,8 @@ class World:
             replies = parse_batch(response.content, len(sequences))
             results: list[list[Result]] = []
             for reply, sequence in zip(replies, sequences, strict=True):
-                results.append(parse_sequence(reply, ("conformance",) * len(sequence)))
+                statements = tuple(Statement(name="conformance", sql=sql) for sql, _ in sequence)
+                results.append(parse_sequence(reply, statements))
         except (MalformedReply, StatementUnknown, StatementOverloaded) as error:
             raise CheckFailed(f"HTTP {response.status_code}: {error!r}") from error
         return results
