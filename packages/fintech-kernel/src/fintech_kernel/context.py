@@ -12,6 +12,7 @@ from fintech_kernel.clock import Clock
 from fintech_kernel.contracts.payouts import PayoutRail
 from fintech_kernel.contracts.processors import Processor
 from fintech_kernel.domain.audit_access import AuditAccess
+from fintech_kernel.domain.denials import Denials
 from fintech_kernel.domain.events import Events
 from fintech_kernel.domain.journal import Journal
 from fintech_kernel.domain.operations import Operations
@@ -43,6 +44,7 @@ class AppContext:
     sealer: Sealer
     transparency: TransparencyLog
     audit_access: AuditAccess
+    denials: Denials
     metrics: Metrics
     permissions: Permissions
     keyring: KeyRing

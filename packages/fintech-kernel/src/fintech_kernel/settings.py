@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fintech_kernel.errors import StartupFault
 from fintech_kernel.hooks import SettingsSpec
+from fintech_kernel.quotas import Quota, read_quota
 
 SECRET_LENGTH_MIN: Final = 32
 """Characters of a shared secret: 256 bits of hex are 64, of base64 43; 32 is the floor of RFC 7518 3.2."""
@@ -26,6 +28,16 @@ KNOWN_SECRETS: Final = (
 )
 
 LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+RATE_LIMIT_PRINCIPAL: Final = "600/minute"
+RATE_LIMIT_ADDRESS: Final = "1200/minute"
+RATE_LIMIT_TOKEN: Final = "30/minute"  # noqa: S105 - a quota
+CONCURRENCY_MAX: Final = 512
+CONCURRENCY_MERCHANT_MAX: Final = 64
+"""Defaults where real clients come (staging, production). Elsewhere nothing is limited unless it is set."""
+
+_KEYS_OF_SETTINGS: Final = ("jwt_secret", "jwt_public_key", "jwt_private_key")
+"""Fields that hold one key of tokens."""
 
 _NO_DATABASE_URL: Final = "DB_BASE_URL must be an http:// or https:// URL"
 
@@ -114,6 +126,36 @@ class KernelSettings(BaseSettings):
         default=10.0, description="how often journal entries are sealed and a tree head is signed"
     )
 
+    rate_limit_principal: str | None = Field(
+        default=None,
+        description="requests of one principal in this process, such as 600/minute, or off;"
+        f" default: {RATE_LIMIT_PRINCIPAL} in staging and production, else off",
+    )
+    rate_limit_address: str | None = Field(
+        default=None,
+        description="requests from one address (of IPv6: one /64) in this process;"
+        f" default: {RATE_LIMIT_ADDRESS} in staging and production, else off",
+    )
+    rate_limit_token: str | None = Field(
+        default=None,
+        description="refused requests for a token from one address in this process;"
+        f" default: {RATE_LIMIT_TOKEN} in staging and production, else off",
+    )
+    app_concurrency_max: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        default=None,
+        description="requests that this process works on at once;"
+        f" default: {CONCURRENCY_MAX} in staging and production, else unlimited",
+    )
+    app_concurrency_merchant_max: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        default=None,
+        description="requests of one merchant that this process works on at once;"
+        f" default: {CONCURRENCY_MERCHANT_MAX} in staging and production, else unlimited",
+    )
+    app_trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
+        default=(),
+        description="networks of proxies whose X-Forwarded-For is believed, as a JSON list",
+    )
+
     app_metrics: bool | None = Field(
         default=None,
         description="serve /metrics, without authentication; default: only in development and test",
@@ -121,7 +163,12 @@ class KernelSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _checks(self) -> "KernelSettings":
-        faults = [*self._key_faults(), *self._lease_faults(), *self._database_faults()]
+        faults = [
+            *self._key_faults(),
+            *self._lease_faults(),
+            *self._database_faults(),
+            *self._limit_faults(),
+        ]
         if self.app_env is Environment.PRODUCTION:
             faults += self._production_faults()
         if faults:
@@ -141,6 +188,54 @@ class KernelSettings(BaseSettings):
         if self.app_metrics is not None:
             return self.app_metrics
         return self.app_env in {Environment.DEVELOPMENT, Environment.TEST}
+
+    @property
+    def principal_quota(self) -> Quota | None:
+        """Requests of one principal; None is no limit."""
+        return self._quota(self.rate_limit_principal, RATE_LIMIT_PRINCIPAL)
+
+    @property
+    def address_quota(self) -> Quota | None:
+        """Requests from one address; None is no limit."""
+        return self._quota(self.rate_limit_address, RATE_LIMIT_ADDRESS)
+
+    @property
+    def token_quota(self) -> Quota | None:
+        """Refused requests for a token from one address; None is no limit."""
+        return self._quota(self.rate_limit_token, RATE_LIMIT_TOKEN)
+
+    @property
+    def concurrency_max(self) -> int | None:
+        """Requests at once; None is no limit."""
+        return self.app_concurrency_max or (CONCURRENCY_MAX if self._limits_by_default else None)
+
+    @property
+    def concurrency_merchant_max(self) -> int | None:
+        """Requests of one merchant at once; None is no limit."""
+        default = CONCURRENCY_MERCHANT_MAX if self._limits_by_default else None
+        return self.app_concurrency_merchant_max or default
+
+    @property
+    def _limits_by_default(self) -> bool:
+        return self.app_env in {Environment.STAGING, Environment.PRODUCTION}
+
+    def _quota(self, given: str | None, default: str) -> Quota | None:
+        if given is None:
+            return read_quota(default) if self._limits_by_default else None
+        return read_quota(given)
+
+    def _limit_faults(self) -> list[str]:
+        faults: list[str] = []
+        for name in ("rate_limit_principal", "rate_limit_address", "rate_limit_token"):
+            try:
+                quota = read_quota(getattr(self, name) or "off")
+            except ValueError as error:
+                faults.append(f"{name.upper()} {error}")
+                continue
+            given_off = getattr(self, name) is not None and quota is None
+            if given_off and self.app_env is Environment.PRODUCTION:
+                faults.append(f"{name.upper()} must not be off in production")
+        return faults
 
     def _key_faults(self) -> list[str]:
         faults: list[str] = []

@@ -86,6 +86,7 @@ def context(settings: KernelSettings, clock: StandingClock, permissions: Permiss
         keyring=KeyRing(settings),
         permissions=permissions,
         identifiers=RandomIdentifiers(clock),
+        denied=[],
     )
 
 
@@ -127,7 +128,13 @@ def new_app(context: Any) -> Callable[..., FastAPI]:
             app.include_router(router, prefix="/v1")
         ProblemHandlers(mappings).install(app)
         install_openapi(app)
-        install_middleware(app, context.settings, context.identifiers)
+        install_middleware(
+            app,
+            context.settings,
+            context.identifiers,
+            clock=context.clock,
+            on_denied=context.denied.append,
+        )
         return app
 
     return assemble

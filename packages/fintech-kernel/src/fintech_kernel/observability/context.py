@@ -19,6 +19,8 @@ class LogContext:
     subject: str = ""
     merchant_id: str = ""
     operation_id: str = ""
+    address: str = ""
+    problem: str = ""
 
 
 _context: ContextVar[LogContext | None] = ContextVar("fintech_log_context", default=None)
@@ -58,3 +60,17 @@ def note_operation(operation_id: str) -> None:
     context = _context.get()
     if context is not None:
         context.operation_id = operation_id
+
+
+def note_address(address: str) -> None:
+    """Remember where this request comes from."""
+    context = _context.get()
+    if context is not None:
+        context.address = address
+
+
+def note_problem(code: str) -> None:
+    """Remember the problem that this request is answered with."""
+    context = _context.get()
+    if context is not None:
+        context.problem = code

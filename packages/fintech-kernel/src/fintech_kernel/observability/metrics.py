@@ -57,6 +57,12 @@ class Metrics:
             ("handler", "state"),
             registry=registry,
         )
+        self.requests_denied = Counter(
+            "fintech_requests_denied",
+            "Requests that were refused to whoever sent them, by reason.",
+            ("reason",),
+            registry=registry,
+        )
         self.audit_log_size = Gauge(
             "fintech_audit_log_size",
             "Entries under the latest tree head that this process signed or found.",

@@ -18,8 +18,9 @@ from loguru import logger
 from fintech_kernel.clock import MILLISECONDS_PER_SECOND, Clock, SystemClock
 from fintech_kernel.context import AppContext
 from fintech_kernel.domain.audit_access import AuditAccess
+from fintech_kernel.domain.denials import Denial, Denials
 from fintech_kernel.domain.events import Events
-from fintech_kernel.domain.jobs import JobRunner
+from fintech_kernel.domain.jobs import JobRunner, run_once
 from fintech_kernel.domain.journal import Journal
 from fintech_kernel.domain.operations import Operations
 from fintech_kernel.domain.permissions import Permissions
@@ -49,6 +50,7 @@ from fintech_kernel.security.secrets import KeyRing
 from fintech_kernel.security.tokens import TokenIssuer, TokenVerifier
 from fintech_kernel.settings import KernelSettings, load_settings
 from fintech_kernel.web import audit, health, metrics, operations
+from fintech_kernel.web.admission import OnDenied
 from fintech_kernel.web.middleware import install_middleware
 from fintech_kernel.web.openapi import install_openapi
 from fintech_kernel.web.problems import ProblemHandlers
@@ -95,6 +97,7 @@ def create_app(
     problems = ProblemHandlers(host.errors())
     jobs = JobRunner(_jobs(host, context) if context.settings.app_jobs else ())
     context.events.use_waker(jobs.wake)
+    context.denials.use_waker(jobs.wake)
     app = FastAPI(
         title="fintech",
         summary="Payments for merchants",
@@ -111,7 +114,13 @@ def create_app(
     problems.install(app)
     _mount_routes(app, host, context)
     install_openapi(app)
-    install_middleware(app, context.settings, context.identifiers)
+    install_middleware(
+        app,
+        context.settings,
+        context.identifiers,
+        clock=context.clock,
+        on_denied=_denial_counter(context),
+    )
     return app
 
 
@@ -162,6 +171,7 @@ def build_context(
         ),
         transparency=TransparencyLog(database),
         audit_access=AuditAccess(database=database, clock=clock, identifiers=identifiers),
+        denials=Denials(database=database, clock=clock, identifiers=identifiers),
         metrics=counted,
         permissions=Permissions([*operations.PERMISSIONS, *audit.PERMISSIONS, *host.permissions()]),
         keyring=KeyRing(kernel),
@@ -279,7 +289,22 @@ def _jobs(host: PluginHost, context: AppContext) -> list[Job]:
         every_seconds=context.settings.audit_seal_seconds,
         timeout_seconds=SEAL_TIMEOUT_SECONDS,
     )
-    return [recovery, blanking, sealing, *context.events.jobs(), *host.jobs(context)]
+    return [
+        recovery,
+        blanking,
+        sealing,
+        context.denials.job(),
+        *context.events.jobs(),
+        *host.jobs(context),
+    ]
+
+
+def _denial_counter(context: AppContext) -> OnDenied:
+    def count(denial: Denial) -> None:
+        context.metrics.requests_denied.labels(denial.reason).inc()
+        context.denials.note(denial)
+
+    return count
 
 
 def _both(first: OnCall, second: OnCall | None) -> OnCall:
@@ -351,6 +376,7 @@ def _lifespan(context: AppContext, sets: Sequence[MigrationSet], jobs: JobRunner
         finally:
             await jobs.stop()
             await context.operations.drain()
+            await run_once(context.denials.job())
             await context.database.close()
 
     return lifespan

@@ -17,6 +17,7 @@ from fintech_kernel.domain.actors import Actor
 from fintech_kernel.errors import Forbidden, Unauthenticated
 from fintech_kernel.observability.context import note_principal
 from fintech_kernel.security.tokens import TokenRejected
+from fintech_kernel.web.admission import admit
 from fintech_kernel.web.context import context_of, known_actor, remember_actor
 
 _SCHEME: Final = "bearer"
@@ -74,6 +75,7 @@ def _authenticated(request: Request) -> Actor:
         raise
     remember_actor(request, actor)
     note_principal(actor.subject, actor.merchant_id)
+    admit(request, actor)
     return actor
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a request before any of our own words are read: its form.
+"""What is wrong with a request before any of its words are read: its form, or that it is one too many.
 
 ::
 
@@ -14,11 +14,15 @@
         ├── HeadersTooLarge        431
         ├── BodyTooSlow            408
         └── DeadlineExceeded       503
+
+    TryAgainLater
+    ├── RateLimited                429
+    └── Overloaded                 503
 """
 
 from typing import ClassVar
 
-from fintech_kernel.errors import RequestRefused
+from fintech_kernel.errors import RequestRefused, TryAgainLater
 
 
 class FormRefused(RequestRefused):
@@ -118,3 +122,19 @@ class DeadlineExceeded(FormRefused):
     code = "deadline_exceeded"
     title = "The answer was not ready in time. Repeat the request with the same Idempotency-Key."
     status = 503
+
+
+class RateLimited(TryAgainLater):
+    """The principal or the address used up its quota."""
+
+    code = "rate_limited"
+    title = "Too many requests. Come back after the time that Retry-After says."
+    status: ClassVar[int] = 429
+
+
+class Overloaded(TryAgainLater):
+    """The process, or the merchant, has as many requests under way as it may have. Nothing was done."""
+
+    code = "overloaded"
+    title = "Too many requests are under way. Nothing was done; repeat the request."
+    status: ClassVar[int] = 503

@@ -1,7 +1,7 @@
 """What surrounds every request: ids, log context, security headers, access log, the last resort.
 
-Pure ASGI, outermost first: ``Envelope``, ``FormLimits``, ``Deadline``. Nothing that fails inside can
-leave otherwise than as a fixed problem document.
+Pure ASGI, outermost first: ``Envelope``, ``Admission``, ``FormLimits``, ``Deadline``. Nothing that
+fails inside can leave otherwise than as a fixed problem document.
 """
 
 import re
@@ -17,11 +17,13 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fintech_kernel.clock import Clock
 from fintech_kernel.errors import FintechError
 from fintech_kernel.identifiers import Identifiers
 from fintech_kernel.observability.context import LogContext, logging_as
 from fintech_kernel.security.card_numbers import holds_card_number
 from fintech_kernel.settings import KernelSettings
+from fintech_kernel.web.admission import Admission, OnDenied
 from fintech_kernel.web.errors import MalformedHttp
 from fintech_kernel.web.limits import Deadline, FormLimits, form_problem
 from fintech_kernel.web.problems import INTERNAL_ERROR, fixed_problem, problem_response
@@ -56,10 +58,18 @@ _DOCS_POLICY: Final = (
 )
 
 
-def install_middleware(app: FastAPI, settings: KernelSettings, identifiers: Identifiers) -> None:
+def install_middleware(
+    app: FastAPI,
+    settings: KernelSettings,
+    identifiers: Identifiers,
+    *,
+    clock: Clock,
+    on_denied: OnDenied,
+) -> None:
     """Surround an application. Call it last: what is added later would stand outside."""
     app.add_middleware(Deadline, seconds=settings.app_request_timeout_seconds)
     app.add_middleware(FormLimits, body_bytes_max=settings.app_body_bytes_max)
+    app.add_middleware(Admission, settings=settings, clock=clock, on_denied=on_denied)
     app.add_middleware(Envelope, identifiers=identifiers)
 
 
@@ -90,9 +100,7 @@ class Envelope:
         trace_id, trace = _trace(headers.getlist(TRACE_HEADER))
         context = LogContext(request_id=self._request_id(headers), trace_id=trace_id)
         with logging_as(context):
-            await _Exchange(scope, send, request_id=context.request_id, trace=trace).run(
-                self._app, receive
-            )
+            await _Exchange(scope, send, context=context, trace=trace).run(self._app, receive)
 
     def _request_id(self, headers: Headers) -> str:
         given = headers.getlist(REQUEST_ID_HEADER)
@@ -104,10 +112,10 @@ class Envelope:
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, send: Send, *, request_id: str, trace: str) -> None:
+    def __init__(self, scope: Scope, send: Send, *, context: LogContext, trace: str) -> None:
         self._scope = scope
         self._send = send
-        self._request_id = request_id
+        self._context = context
         self._trace = trace
         self._status = 0
         self._began = time.perf_counter()
@@ -140,7 +148,9 @@ class _Exchange:
 
     def _headers(self) -> Iterator[tuple[bytes, bytes]]:
         docs = self._scope["path"].startswith(_DOCS_PATHS)
-        return _own_headers(self._request_id, self._trace, _DOCS_POLICY if docs else _POLICY)
+        return _own_headers(
+            self._context.request_id, self._trace, _DOCS_POLICY if docs else _POLICY
+        )
 
     def _log(self) -> None:
         quiet = self._status < 500 and self._scope["path"].startswith(_QUIET_PREFIXES)  # noqa: PLR2004 - server errors are never quiet
@@ -151,7 +161,15 @@ class _Exchange:
             route=path_template(self._scope),
             status=self._status,
             duration_ms=round((time.perf_counter() - self._began) * 1_000, 2),
+            **self._refusal(),
         )
+
+    def _refusal(self) -> dict[str, str]:
+        """Return what the line of a refused request says besides: why, and of nobody known from where."""
+        if not self._context.problem:
+            return {}
+        who = {} if self._context.subject else {"address": self._context.address}
+        return {"code": self._context.problem, **who}
 
 
 def _own_headers(request_id: str, trace: str, policy: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -35,8 +35,18 @@ from fintech_kernel.errors import (
     Unauthenticated,
 )
 from fintech_kernel.hooks import ErrorMapping
-from fintech_kernel.observability.context import current_request_id, note_operation
-from fintech_kernel.web.errors import DeadlineExceeded, FormRefused, MalformedJson
+from fintech_kernel.observability.context import (
+    current_request_id,
+    note_operation,
+    note_problem,
+)
+from fintech_kernel.web.errors import (
+    DeadlineExceeded,
+    FormRefused,
+    MalformedJson,
+    Overloaded,
+    RateLimited,
+)
 from fintech_kernel.web.templates import methods_of_path
 from fintech_kernel.web.validation import Violation, violations_of
 
@@ -66,6 +76,8 @@ KERNEL_MAPPINGS: Final = tuple(
         (InvariantBroken, 500),
         (FintechError, 500),
         *((form, form.status) for form in FormRefused.__subclasses__()),
+        (RateLimited, RateLimited.status),
+        (Overloaded, Overloaded.status),
     )
 )
 """The kernel's own errors. Plugins add theirs through ``fintech_errors``."""
@@ -282,6 +294,7 @@ def problem_response(
     status: int, body: Mapping[str, Json], *, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Return a problem document as an answer, with the id of the request at hand."""
+    note_problem(str(body["code"]))
     request_id = current_request_id()
     whole = {**body, "instance": f"/requests/{request_id}", "request_id": request_id}
     return Response(
