@@ -102,6 +102,7 @@ class DataFolder:
             "jwt_secret": self.secrets.jwt_secret,
             "db_base_url": database_url,
             "db_api_token": database_token,
+            "payments_processors_by_method": {"mobile_money": "sandbox_mobile"},
         }
 
     def note(self, name: str, facts: dict[str, Any]) -> None:

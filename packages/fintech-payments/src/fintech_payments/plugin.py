@@ -1,11 +1,12 @@
 """The plugin: what payments give to the host. The only place where its parts meet."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from fintech_kernel.context import AppContext
 from fintech_kernel.contracts.ledger import Ledger
 from fintech_kernel.contracts.merchants import MerchantDirectory
+from fintech_kernel.contracts.processors import CallbackRejected
 from fintech_kernel.domain.permissions import (
     AUDITOR,
     MERCHANT_ADMIN,
@@ -15,7 +16,7 @@ from fintech_kernel.domain.permissions import (
     PLATFORM_FINANCE,
     PLATFORM_OPERATOR,
 )
-from fintech_kernel.errors import StartupFault
+from fintech_kernel.errors import FintechError, StartupFault
 from fintech_kernel.hooks import (
     ErrorMapping,
     EventHandler,
@@ -32,19 +33,27 @@ from fintech_kernel.hooks import (
 )
 from fintech_kernel.settings import Environment
 
-from fintech_payments.api import routes, schemas
+from fintech_payments.api import callback_routes, routes, schemas
 from fintech_payments.domain import errors, service
+from fintech_payments.domain.callbacks import Callbacks
 from fintech_payments.domain.projection import PaymentProjection
+from fintech_payments.domain.resolution import Resolution
 from fintech_payments.domain.resolver import Resolver
-from fintech_payments.domain.service import Payments
+from fintech_payments.domain.service import Payments, ProcessorChoice
 from fintech_payments.domain.workflows import PaymentWorkflows
-from fintech_payments.infrastructure.processors.sandbox import NAME as SANDBOX
+from fintech_payments.infrastructure.processors import mobile_money, sandbox
+from fintech_payments.infrastructure.processors.books import SandboxBooks
+from fintech_payments.infrastructure.processors.letters import Letters
+from fintech_payments.infrastructure.processors.messenger import Messenger
+from fintech_payments.infrastructure.processors.mobile_money import MobileMoneyProcessor
 from fintech_payments.infrastructure.processors.sandbox import SandboxProcessor
 from fintech_payments.infrastructure.tables import MIGRATIONS
 from fintech_payments.settings import PaymentsSettings
 
 NAME: Final = "payments"
 RESOLVE_TIMEOUT_SECONDS: Final = 120.0
+CALLBACKS_EVERY_SECONDS: Final = 1.0
+SANDBOXES: Final = (sandbox.NAME, mobile_money.NAME)
 
 _OPERATORS: Final = (PLATFORM_ADMIN, PLATFORM_OPERATOR, MERCHANT_ADMIN, MERCHANT_OPERATOR)
 _READERS: Final = (*_OPERATORS, PLATFORM_FINANCE, AUDITOR, MERCHANT_VIEWER)
@@ -89,8 +98,11 @@ def fintech_migrations() -> Sequence[MigrationSet]:
 
 @hookimpl
 def fintech_errors() -> Sequence[ErrorMapping]:
-    """Refusals and their statuses: 409 where the state says no, 422 where the amount does."""
-    statuses = {
+    """Refusals and their statuses: 409 where the state says no, 422 where the request does."""
+    statuses: dict[type[FintechError], int] = {
+        CallbackRejected: 401,
+        errors.CallbackTooEarly: 503,
+        errors.ManualCaptureUnsupported: 422,
         errors.MerchantNotActive: 409,
         errors.CurrencyNotEnabled: 422,
         errors.CurrencyMismatch: 422,
@@ -112,9 +124,20 @@ def fintech_errors() -> Sequence[ErrorMapping]:
 
 @hookimpl
 def fintech_processors(context: AppContext) -> Sequence[ProcessorSpec]:
-    """The sandbox."""
-    sandbox = SandboxProcessor(context.database, context.clock)
-    return [ProcessorSpec(name=sandbox.name, processor=sandbox)]
+    """The sandboxes: a card acquirer and mobile money."""
+    late_seconds = context.settings_of(PaymentsSettings).sandbox_late_seconds
+    card = SandboxProcessor(
+        _books(context, sandbox.NAME), _letters(context, sandbox.NAME), late_seconds=late_seconds
+    )
+    mobile = MobileMoneyProcessor(
+        _books(context, mobile_money.NAME),
+        _letters(context, mobile_money.NAME),
+        late_seconds=late_seconds,
+    )
+    return [
+        ProcessorSpec(name=card.name, processor=card),
+        ProcessorSpec(name=mobile.name, processor=mobile),
+    ]
 
 
 @hookimpl
@@ -133,6 +156,9 @@ def fintech_services() -> Sequence[ServiceProvider]:
             provides=PaymentWorkflows,
             requires=(Ledger,),
             build=_workflows,
+        ),
+        ServiceProvider(
+            name="payments.callbacks", provides=Callbacks, requires=(), build=_callbacks
         ),
     ]
 
@@ -189,7 +215,15 @@ def fintech_routes(context: AppContext) -> Sequence[RouteMount]:
             router=routes.build_router(context.services.get(Payments)),
             tag="payments",
             tag_description="Take, capture, cancel and refund payments.",
-        )
+        ),
+        RouteMount(
+            name="payments.callbacks",
+            router=callback_routes.build_callback_router(context.services.get(Callbacks)),
+            tag="callbacks",
+            tag_description="What processors tell of their own accord; signed by them.",
+            prefix="/callbacks",
+            public=callback_routes.PUBLIC,
+        ),
     ]
 
 
@@ -202,9 +236,10 @@ def fintech_event_handlers(context: AppContext) -> Sequence[EventHandler]:
 
 @hookimpl
 def fintech_jobs(context: AppContext) -> Sequence[Job]:
-    """Ask processors about outcomes that are open."""
+    """Ask processors about outcomes that are open, and carry the sandboxes' callbacks."""
+    settings = context.settings_of(PaymentsSettings)
     resolver = Resolver(
-        operations=context.operations,
+        resolution=_resolution(context),
         journal=context.journal,
         database=context.database,
         clock=context.clock,
@@ -214,10 +249,52 @@ def fintech_jobs(context: AppContext) -> Sequence[Job]:
         Job(
             name="payments.resolve",
             run=resolver.run,
-            every_seconds=context.settings_of(PaymentsSettings).resolve_every_seconds,
+            every_seconds=settings.resolve_every_seconds,
             timeout_seconds=RESOLVE_TIMEOUT_SECONDS,
-        )
+        ),
+        *(
+            _sandbox_callbacks(context, name)
+            for name in SANDBOXES
+            if context.settings.app_env is not Environment.PRODUCTION
+        ),
     ]
+
+
+def _sandbox_callbacks(context: AppContext, name: str) -> Job:
+    messenger = Messenger(name=name, books=_books(context, name), letters=_letters(context, name))
+    callbacks = context.services.get(Callbacks)
+
+    async def receive(processor: str, headers: Mapping[str, str], body: bytes) -> None:
+        await callbacks.receive(processor, headers=headers, body=body)
+
+    async def deliver() -> None:
+        await messenger.run(receive)
+
+    return Job(
+        name=f"payments.{name}.callbacks", run=deliver, every_seconds=CALLBACKS_EVERY_SECONDS
+    )
+
+
+def _books(context: AppContext, processor: str) -> SandboxBooks:
+    return SandboxBooks(processor=processor, database=context.database, clock=context.clock)
+
+
+def _letters(context: AppContext, processor: str) -> Letters:
+    return Letters(processor=processor, keyring=context.keyring)
+
+
+def _resolution(context: AppContext) -> Resolution:
+    return Resolution(operations=context.operations, clock=context.clock)
+
+
+def _callbacks(context: AppContext) -> Callbacks:
+    return Callbacks(
+        resolution=_resolution(context),
+        journal=context.journal,
+        database=context.database,
+        clock=context.clock,
+        processors=context.processors,
+    )
 
 
 def _payments(context: AppContext) -> Payments:
@@ -229,22 +306,28 @@ def _payments(context: AppContext) -> Payments:
             "payments need MerchantDirectory: install fintech-merchants, or set"
             " PAYMENTS_WITHOUT_MERCHANTS=true to accept any merchant of a token and charge no fee"
         )
-    if settings.processor not in context.processors:
-        installed = ", ".join(sorted(context.processors))
-        faults.append(
-            f"PAYMENTS_PROCESSOR names {settings.processor!r}; installed are: {installed}"
-        )
+    chosen = {"PAYMENTS_PROCESSOR": settings.processor} | {
+        f"PAYMENTS_PROCESSORS_BY_METHOD ({method})": name
+        for method, name in settings.processors_by_method.items()
+    }
+    installed = ", ".join(sorted(context.processors))
+    faults += [
+        f"{variable} names {name!r}; installed are: {installed}"
+        for variable, name in chosen.items()
+        if name not in context.processors
+    ]
     if settings.answer_seconds >= context.settings.app_request_timeout_seconds:
         faults.append(
             "PAYMENTS_ANSWER_SECONDS must be below APP_REQUEST_TIMEOUT_SECONDS: else an attempt ends"
             " before it can record that the processor has not answered"
         )
-    is_production = context.settings.app_env is Environment.PRODUCTION
-    if is_production and settings.processor == SANDBOX:
-        faults.append(
-            "PAYMENTS_PROCESSOR is the sandbox, which moves no money: in production install the"
-            " package of a processor and name it"
-        )
+    if context.settings.app_env is Environment.PRODUCTION:
+        faults += [
+            f"{variable} is a sandbox, which moves no money: in production install the package of a"
+            " processor and name it"
+            for variable, name in chosen.items()
+            if name in SANDBOXES
+        ]
     if faults:
         raise StartupFault(faults)
     return Payments(
@@ -254,7 +337,13 @@ def _payments(context: AppContext) -> Payments:
         identifiers=context.identifiers,
         clock=context.clock,
         merchants=merchants,
-        processor=settings.processor,
+        processors=ProcessorChoice(
+            default=context.processors[settings.processor],
+            by_method={
+                method: context.processors[name]
+                for method, name in settings.processors_by_method.items()
+            },
+        ),
     )
 
 

@@ -14,6 +14,11 @@ class PaymentsSettings(BaseSettings):
     )
 
     processor: str = Field(default="sandbox", description="processor of new payments, by name")
+    processors_by_method: dict[str, str] = Field(
+        default_factory=dict,
+        description="processors of other payment methods, such as"
+        ' {"mobile_money": "sandbox_mobile"}',
+    )
     without_merchants: bool = Field(
         default=False,
         description="run without a merchant directory: any merchant of a verified token, no fees",
@@ -22,3 +27,6 @@ class PaymentsSettings(BaseSettings):
         default=8.0, description="how long a request waits for the processor before it answers 202"
     )
     resolve_every_seconds: Annotated[float, Field(gt=0, le=3600)] = 15.0
+    sandbox_late_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
+        default=3.0, description="when the sandboxes give an answer that comes later"
+    )

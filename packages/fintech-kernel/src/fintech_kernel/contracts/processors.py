@@ -1,13 +1,16 @@
 """What a payment processor is to us: calls that are repeated under one key until they answer.
 
 Within ``key_retention_seconds`` one key has one final answer, declines included. A timeout is no
-answer; "not found" is none either, since the first call may still be on its way.
+answer; "not found" is none either, since the first call may still be on its way. A processor that
+calls us back is a ``CallbackReader`` too.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from fintech_kernel.errors import FintechError
 from fintech_kernel.money import Money
 
 
@@ -32,7 +35,10 @@ class ProcessorAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessorCapabilities:
-    """What a processor can do and for how long it remembers."""
+    """What a processor can do and for how long it remembers.
+
+    ``manual_capture``: an amount can be reserved now and taken later.
+    """
 
     partial_capture: bool
     multiple_capture: bool
@@ -40,6 +46,7 @@ class ProcessorCapabilities:
     asynchronous: bool
     key_retention_seconds: int
     in_flight_limit_seconds: int
+    manual_capture: bool = True
 
 
 class Processor(Protocol):
@@ -80,4 +87,40 @@ class Processor(Protocol):
 
     async def query(self, *, key: str) -> ProcessorAnswer | None:
         """Return what became of a key, or None where the processor knows nothing of it (no outcome)."""
+        ...
+
+
+class CallbackRejected(FintechError):
+    """A callback is not signed by whom it claims to come from, is too old, or says nothing we know."""
+
+    code = "callback_rejected"
+    title = "The callback is not signed as this processor signs."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepAnswered:
+    """The final answer to a call of ours, told by the processor.
+
+    Attributes:
+        event_id: the processor's id of this event; repeats have the same.
+        payment_id: the payment, as we named it in the call.
+        key: the key of the call.
+    """
+
+    event_id: str
+    payment_id: str
+    key: str
+    answer: ProcessorAnswer
+
+
+@runtime_checkable
+class CallbackReader(Protocol):
+    """A processor that calls us back, and signs what it says."""
+
+    def read_callback(self, *, headers: Mapping[str, str], body: bytes, now: int) -> StepAnswered:
+        """Return what a callback says. Header names are in lower case, ``now`` is UTC milliseconds.
+
+        Raises:
+            CallbackRejected: for every fault alike; its message, for the log, says which.
+        """
         ...

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fintech_kernel.contracts.merchants import PricingRule
+from fintech_kernel.contracts.processors import ProcessorAnswer
 from fintech_kernel.money import Money
 
-from fintech_payments.domain.events import CaptureMode
+from fintech_payments.domain.events import CaptureMode, Effect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,7 @@ class CreatePayment:
     pricing: PricingRule | None
     settlement_delay_days: int
     requested_at: int
+    manual_capture_supported: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,4 +59,17 @@ class RefundPayment:
     refund_id: str
     amount: Money | None
     reason: str
+    requested_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvePayment:
+    """A definite answer to a step whose outcome is open, learned by whoever asked."""
+
+    payment_id: str
+    merchant_id: str
+    operation_id: str
+    effect: Effect
+    refund_id: str
+    answer: ProcessorAnswer
     requested_at: int

@@ -14,6 +14,7 @@ from fintech_payments.domain.errors import (
     CaptureExceedsAuthorized,
     CurrencyMismatch,
     CurrencyNotEnabled,
+    ManualCaptureUnsupported,
     MerchantNotActive,
     OutcomePending,
     PartialCaptureUnsupported,
@@ -48,13 +49,15 @@ def check_creation(command: CreatePayment) -> None:
     """Judge a creation on its frozen inputs, before the processor is asked.
 
     Raises:
-        MerchantNotActive, CurrencyNotEnabled: the refusals of a creation.
+        MerchantNotActive, CurrencyNotEnabled, ManualCaptureUnsupported: the refusals of a creation.
     """
     if not command.merchant_is_active:
         raise MerchantNotActive(merchant_id=command.merchant_id)
     accepted = command.merchant_currencies
     if accepted is not None and command.amount.currency not in accepted:
         raise CurrencyNotEnabled(currency=command.amount.currency)
+    if command.capture is CaptureMode.MANUAL and not command.manual_capture_supported:
+        raise ManualCaptureUnsupported(method=command.method)
 
 
 def may_create(command: CreatePayment) -> bool:

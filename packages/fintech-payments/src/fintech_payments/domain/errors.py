@@ -14,10 +14,15 @@
     ├── PartialCaptureUnsupported
     ├── PaymentNotCancelable
     ├── PaymentNotRefundable
-    └── RefundExceedsCaptured
+    ├── RefundExceedsCaptured
+    └── ManualCaptureUnsupported
+    TryAgainLater
+    └── CallbackTooEarly         of a callback, never recorded
 """
 
-from fintech_kernel.errors import Refusal
+from typing import ClassVar
+
+from fintech_kernel.errors import Refusal, TryAgainLater
 
 
 class MerchantNotActive(Refusal):
@@ -102,3 +107,20 @@ class RefundExceedsCaptured(Refusal):
 
     code = "refund_exceeds_captured"
     title = "The refund exceeds what was captured and not refunded."
+
+
+class ManualCaptureUnsupported(Refusal):
+    """The processor takes money at once or not at all."""
+
+    code = "manual_capture_unsupported"
+    title = (
+        "The processor of this payment method cannot reserve an amount; let capture be automatic."
+    )
+
+
+class CallbackTooEarly(TryAgainLater):
+    """A callback speaks of a payment, or of a step, that does not stand yet."""
+
+    code = "callback_too_early"
+    title = "Nothing is known of this yet; send the callback again."
+    seconds: ClassVar[int] = 30

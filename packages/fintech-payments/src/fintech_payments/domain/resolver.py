@@ -8,17 +8,14 @@ from fintech_dbclient import Database, Row
 from fintech_kernel.clock import Clock
 from fintech_kernel.contracts.processors import Outcome, Processor, ProcessorAnswer
 from fintech_kernel.domain.actors import job_actor
-from fintech_kernel.domain.codec import to_json
 from fintech_kernel.domain.journal import Journal, Stream
-from fintech_kernel.domain.operations import OperationCall, Operations
 from fintech_kernel.errors import TryAgainLater
 from loguru import logger
 
 from fintech_payments.domain.history import fold_payment
 from fintech_payments.domain.model import OpenOutcome
-from fintech_payments.domain.service import RESOLVE
+from fintech_payments.domain.resolution import Resolution
 from fintech_payments.domain.steps import Step, may_send
-from fintech_payments.domain.workflows import ResolvePayment
 from fintech_payments.infrastructure import queries
 
 RESOLVE_BATCH: Final = 100
@@ -33,13 +30,13 @@ class Resolver:
     def __init__(
         self,
         *,
-        operations: Operations,
+        resolution: Resolution,
         journal: Journal,
         database: Database,
         clock: Clock,
         processors: Mapping[str, Processor],
     ) -> None:
-        self._operations = operations
+        self._resolution = resolution
         self._journal = journal
         self._database = database
         self._clock = clock
@@ -85,24 +82,13 @@ class Resolver:
             answer = await self._learn(stream, outcome)
             if answer is None:
                 continue
-            command = ResolvePayment(
-                payment_id=payment_id,
-                merchant_id=merchant_id,
-                operation_id=outcome.operation_id,
-                effect=outcome.effect,
-                refund_id=outcome.refund_id,
-                answer=answer,
-                requested_at=self._clock.now_milliseconds(),
-            )
             try:
-                await self._operations.run(
-                    OperationCall(
-                        kind=RESOLVE,
-                        merchant_id=merchant_id,
-                        actor=job_actor("payments.resolve"),
-                        key=f"resolve:{outcome.key}",
-                        command=to_json(command),
-                    )
+                await self._resolution.write(
+                    payment,
+                    outcome,
+                    answer,
+                    key=f"resolve:{outcome.key}",
+                    actor=job_actor("payments.resolve"),
                 )
             except TryAgainLater:
                 continue  # recorded, or asked again at the next turn

@@ -12,6 +12,7 @@ from typing import Any, Final
 from fintech_dbclient import Database
 from fintech_kernel.clock import Clock
 from fintech_kernel.contracts.merchants import MerchantDirectory, MerchantProfile, MerchantStatus
+from fintech_kernel.contracts.processors import Processor
 from fintech_kernel.domain.actors import Actor
 from fintech_kernel.domain.codec import to_json
 from fintech_kernel.domain.journal import Journal
@@ -52,6 +53,18 @@ class NewPayment:
     metadata: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessorChoice:
+    """Which processor takes new payments of a method."""
+
+    default: Processor
+    by_method: Mapping[str, Processor]
+
+    def of_method(self, method: str) -> Processor:
+        """Return the processor of a payment method."""
+        return self.by_method.get(method, self.default)
+
+
 class Payments:
     """The use cases of payments. Reads fold the stream; lists use the read model."""
 
@@ -64,7 +77,7 @@ class Payments:
         identifiers: Identifiers,
         clock: Clock,
         merchants: MerchantDirectory | None,
-        processor: str,
+        processors: ProcessorChoice,
     ) -> None:
         self._operations = operations
         self._journal = journal
@@ -72,7 +85,7 @@ class Payments:
         self._identifiers = identifiers
         self._clock = clock
         self._merchants = merchants
-        self._processor = processor
+        self._processors = processors
 
     # --- requests: everything that is not the client's is read here, before the claim, and frozen
 
@@ -85,6 +98,7 @@ class Payments:
             NotFound: there is no such merchant.
         """
         profile = await self._profile(merchant_id)
+        processor = self._processors.of_method(new.method)
         command = CreatePayment(
             payment_id=self._identifiers.new("pay"),
             merchant_id=merchant_id,
@@ -94,7 +108,8 @@ class Payments:
             capture=new.capture,
             method=new.method,
             token=new.token,
-            processor=self._processor,
+            processor=processor.name,
+            manual_capture_supported=processor.capabilities.manual_capture,
             reference=new.reference,
             metadata=new.metadata,
             pricing=fees.applicable_rule(

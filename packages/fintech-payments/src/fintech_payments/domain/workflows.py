@@ -7,7 +7,6 @@ the step's key, and concludes from the rows that stand.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from fintech_dbclient import Database, Statement, UniqueViolation
@@ -20,7 +19,12 @@ from fintech_kernel.domain.journal import Stream, stream_id_of, stream_statement
 from loguru import logger
 
 from fintech_payments.domain import decisions, events, postings
-from fintech_payments.domain.commands import CapturePayment, CreatePayment, RefundPayment
+from fintech_payments.domain.commands import (
+    CapturePayment,
+    CreatePayment,
+    RefundPayment,
+    ResolvePayment,
+)
 from fintech_payments.domain.errors import ReferenceExists, ReferenceExistsWithDifferentAmount
 from fintech_payments.domain.events import CaptureMode, Effect, PaymentEvent
 from fintech_payments.domain.history import CODEC, drafts, fold_payment
@@ -32,19 +36,6 @@ from fintech_payments.infrastructure import queries
 
 RESEND_SECONDS: Final = (0.2, 1.0, 2.0)
 """Pauses before the same call is sent again while the processor's answer is unknown."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResolvePayment:
-    """A definite answer to a step whose outcome is open, learned by whoever asked."""
-
-    payment_id: str
-    merchant_id: str
-    operation_id: str
-    effect: Effect
-    refund_id: str
-    answer: ProcessorAnswer
-    requested_at: int
 
 
 class PaymentWorkflows:

@@ -165,9 +165,16 @@ def _conditions(where: PaymentFilter, before: str | None) -> tuple[LiteralString
     return conditions, params
 
 
+_CALL: Final = (
+    "call_key, processor, payment_id, effect, amount, currency, token, decline_code, answers_at,"
+    " told"
+)
+
+
 def insert_sandbox_call(
     *,
     key: str,
+    processor: str,
     payment_id: str,
     effect: str,
     amount: int,
@@ -176,14 +183,18 @@ def insert_sandbox_call(
     outcome: str,
     decline_code: str,
     recorded_at: int,
+    answers_at: int,
+    told: bool,
 ) -> Statement:
-    """Write a call into the sandbox's books; fails as a duplicate when the key is known."""
+    """Write a call into a sandbox's books; fails as a duplicate when the key is known."""
     return Statement(
         name="payments.sandbox.insert",
-        sql="INSERT INTO payments_sandbox_calls (call_key, payment_id, effect, amount, currency,"
-        " token, outcome, decline_code, recorded_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        sql="INSERT INTO payments_sandbox_calls (call_key, processor, payment_id, effect, amount,"
+        " currency, token, outcome, decline_code, recorded_at, answers_at, told)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         params=(
             key,
+            processor,
             payment_id,
             effect,
             amount,
@@ -192,25 +203,44 @@ def insert_sandbox_call(
             outcome,
             decline_code,
             recorded_at,
+            answers_at,
+            1 if told else 0,
         ),
     )
 
 
 def sandbox_call(key: str) -> Statement:
-    """Read a call of the sandbox."""
+    """Read a call of a sandbox."""
     return Statement(
         name="payments.sandbox.by_key",
-        sql="SELECT call_key, payment_id, effect, amount, currency, token, outcome, decline_code"
-        " FROM payments_sandbox_calls WHERE call_key = ?",
+        sql="SELECT " + _CALL + " FROM payments_sandbox_calls WHERE call_key = ?",
         params=(key,),
     )
 
 
 def sandbox_calls_of_payment(payment_id: str) -> Statement:
-    """Read the sandbox's calls of a payment: how it knows the token of an earlier authorization."""
+    """Read a sandbox's calls of a payment: how it knows the token of an earlier authorization."""
     return Statement(
         name="payments.sandbox.by_payment",
-        sql="SELECT call_key, payment_id, effect, amount, currency, token, outcome, decline_code"
-        " FROM payments_sandbox_calls WHERE payment_id = ?",
+        sql="SELECT " + _CALL + " FROM payments_sandbox_calls WHERE payment_id = ?",
         params=(payment_id,),
+    )
+
+
+def sandbox_calls_untold(*, processor: str, now: int, limit: int) -> Statement:
+    """Read a sandbox's calls whose answer is due and for which a callback is owed."""
+    return Statement(
+        name="payments.sandbox.untold",
+        sql="SELECT " + _CALL + " FROM payments_sandbox_calls"
+        " WHERE told = 0 AND answers_at <= ? AND processor = ? ORDER BY answers_at LIMIT ?",
+        params=(now, processor, limit),
+    )
+
+
+def mark_sandbox_call_told(key: str) -> Statement:
+    """Note that the callback of a call was acknowledged."""
+    return Statement(
+        name="payments.sandbox.told",
+        sql="UPDATE payments_sandbox_calls SET told = 1 WHERE call_key = ?",
+        params=(key,),
     )

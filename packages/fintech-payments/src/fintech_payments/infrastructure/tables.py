@@ -69,4 +69,18 @@ SANDBOX: Final = Migration(
     ),
 )
 
-MIGRATIONS: Final = (REFERENCES, PAYMENTS, SANDBOX)
+SANDBOX_CALLBACKS: Final = Migration(
+    number=4,
+    name="sandbox_callbacks",
+    statements=(
+        "ALTER TABLE payments_sandbox_calls ADD COLUMN processor TEXT NOT NULL DEFAULT 'sandbox'",
+        "ALTER TABLE payments_sandbox_calls ADD COLUMN answers_at BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE payments_sandbox_calls ADD COLUMN told BIGINT NOT NULL DEFAULT 1",
+        """
+        CREATE INDEX IF NOT EXISTS payments_sandbox_calls_told
+        ON payments_sandbox_calls (told, answers_at)
+        """,
+    ),
+)
+
+MIGRATIONS: Final = (REFERENCES, PAYMENTS, SANDBOX, SANDBOX_CALLBACKS)

@@ -1,37 +1,39 @@
-"""The sandbox: a small acquirer with durable books of its own.
+"""The sandbox: a small card acquirer with durable books of its own, steered by magic tokens.
 
-One key has one row and so one final answer; a repeat reads it. Its magic tokens say what happens:
-
-=============================  ================================================================
-token                          behaviour
-=============================  ================================================================
-``sandbox_approve``            everything is approved
-``sandbox_decline_<code>``     authorization is declined with ``<code>``
-``sandbox_timeout``            authorization succeeds, but the first call times out
-``sandbox_capture_fails``      authorization is approved, captures are declined
-``sandbox_refund_fails``       refunds are declined
-=============================  ================================================================
-
-Any other token is declined with ``unknown_token``.
+``TOKENS`` is the table of them; ``sandbox_decline_<code>`` declines with any code. Any other token is
+declined with ``unknown_token``.
 """
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Final
 
-from fintech_dbclient import Database, DatabaseError, Row, UniqueViolation
-from fintech_kernel.clock import Clock
-from fintech_kernel.contracts.processors import Outcome, ProcessorAnswer, ProcessorCapabilities
+from fintech_dbclient import DatabaseError
+from fintech_kernel.clock import MILLISECONDS_PER_SECOND
+from fintech_kernel.contracts.processors import (
+    Outcome,
+    ProcessorAnswer,
+    ProcessorCapabilities,
+    StepAnswered,
+)
 from fintech_kernel.money import Money
-from loguru import logger
 
-from fintech_payments.infrastructure import queries
+from fintech_payments.infrastructure.processors.books import (
+    AUTHORIZE,
+    CANCEL,
+    CAPTURE,
+    FIRSTS,
+    REFUND,
+    SALE,
+    Call,
+    SandboxBooks,
+    out_of_reach,
+)
+from fintech_payments.infrastructure.processors.letters import Letters
 
 NAME: Final = "sandbox"
 DECLINES: Final = "sandbox_decline_"
-TIMES_OUT: Final = "sandbox_timeout"
-CAPTURE_FAILS: Final = "sandbox_capture_fails"
-REFUND_FAILS: Final = "sandbox_refund_fails"
-APPROVED: Final = frozenset({"sandbox_approve", TIMES_OUT, CAPTURE_FAILS, REFUND_FAILS})
 
 KEY_RETENTION_SECONDS: Final = 10 * 365 * 86_400
 """Its books are never cleared."""
@@ -40,147 +42,194 @@ IN_FLIGHT_LIMIT_SECONDS: Final = 60
 """A call reaches its books within a database deadline or not at all; a minute is generous."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behaviour:
+    """What a token makes of calls. Effects not named are approved at once.
+
+    Attributes:
+        declines: decline codes by effect.
+        later: effects whose answer is pending first and final later.
+        tells: whether a later answer is told by a callback; otherwise it must be asked for.
+        first_answer_lost: the first call has its effect, and its answer is lost.
+        first_call_fails: the first call fails and has no effect.
+        amount_off: minor units that the answer reports too little.
+    """
+
+    summary: str
+    declines: Mapping[str, str] = field(default_factory=dict[str, str])
+    later: frozenset[str] = frozenset()
+    tells: bool = True
+    first_answer_lost: bool = False
+    first_call_fails: bool = False
+    amount_off: int = 0
+
+
+TOKENS: Final[Mapping[str, Behaviour]] = MappingProxyType(
+    {
+        "sandbox_approve": Behaviour(summary="everything is approved"),
+        "sandbox_timeout": Behaviour(
+            summary="authorization succeeds, but the first call times out",
+            first_answer_lost=True,
+        ),
+        "sandbox_error": Behaviour(
+            summary="the first authorization call fails like a 5xx, the same call again is approved",
+            first_call_fails=True,
+        ),
+        "sandbox_late": Behaviour(
+            summary="authorization is pending, then approved through the callback", later=FIRSTS
+        ),
+        "sandbox_late_decline": Behaviour(
+            summary="authorization is pending, then declined through the callback",
+            declines={AUTHORIZE: "late_decline", SALE: "late_decline"},
+            later=FIRSTS,
+        ),
+        "sandbox_silent": Behaviour(
+            summary="authorization is pending, then approved; nobody calls, it must be asked for",
+            later=FIRSTS,
+            tells=False,
+        ),
+        "sandbox_wrong_amount": Behaviour(
+            summary="one minor unit less is authorized than was asked for: the payment is conflicted",
+            amount_off=1,
+        ),
+        "sandbox_capture_fails": Behaviour(
+            summary="authorization is approved, captures are declined",
+            declines={CAPTURE: "capture_declined"},
+        ),
+        "sandbox_cancel_fails": Behaviour(
+            summary="authorization is approved, its cancellation is declined",
+            declines={CANCEL: "cancel_declined"},
+        ),
+        "sandbox_refund_fails": Behaviour(
+            summary="refunds are declined", declines={REFUND: "refund_declined"}
+        ),
+        "sandbox_refund_fails_later": Behaviour(
+            summary="refunds are pending, then declined through the callback",
+            declines={REFUND: "refund_declined"},
+            later=frozenset({REFUND}),
+        ),
+    }
+)
+
+
 class SandboxProcessor:
-    """Implements ``contracts.processors.Processor`` over its own table."""
+    """Implements ``contracts.processors.Processor`` and calls back."""
 
     name: str = NAME
     capabilities: ProcessorCapabilities = ProcessorCapabilities(
         partial_capture=True,
         multiple_capture=True,
         partial_refund=True,
-        asynchronous=False,
+        asynchronous=True,
         key_retention_seconds=KEY_RETENTION_SECONDS,
         in_flight_limit_seconds=IN_FLIGHT_LIMIT_SECONDS,
     )
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
+    def __init__(self, books: SandboxBooks, letters: Letters, *, late_seconds: float) -> None:
+        self._books = books
+        self._letters = letters
+        self._late_milliseconds = round(late_seconds * MILLISECONDS_PER_SECOND)
 
     async def authorize(
         self, *, key: str, payment_id: str, amount: Money, payment_method: str, capture: bool
     ) -> ProcessorAnswer:
         """Reserve an amount, or take it at once; the token decides."""
-        decline_code = ""
-        if payment_method.startswith(DECLINES):
-            decline_code = payment_method.removeprefix(DECLINES)
-        elif payment_method not in APPROVED:
-            decline_code = "unknown_token"
-        effect = "sale" if capture else "authorize"
-        return await self._answer(
-            key=key,
-            payment_id=payment_id,
-            effect=effect,
-            amount=amount,
-            token=payment_method,
-            decline_code=decline_code,
-        )
+        behaviour = behaviour_of(payment_method)
+        effect = SALE if capture else AUTHORIZE
+        if behaviour.amount_off:
+            amount = replace(amount, amount=max(1, amount.amount - behaviour.amount_off))
+        call = self._call(key, payment_id, effect, amount, payment_method, behaviour)
+        try:
+            if behaviour.first_call_fails and await self._books.is_first_try(call):
+                return ProcessorAnswer(outcome=Outcome.UNKNOWN)
+            entered, is_new = await self._books.enter(call)
+        except DatabaseError as error:
+            return out_of_reach(key, error)
+        if behaviour.first_answer_lost and is_new:
+            return ProcessorAnswer(outcome=Outcome.UNKNOWN)
+        return entered.answer(now=self._books.now)
 
     async def capture(self, *, key: str, payment_id: str, amount: Money) -> ProcessorAnswer:
         """Take some of what was reserved."""
-        return await self._follow_up(key, payment_id, "capture", amount, CAPTURE_FAILS)
+        return await self._follow_up(key, payment_id, CAPTURE, amount)
 
     async def cancel(self, *, key: str, payment_id: str) -> ProcessorAnswer:
         """Give up what was reserved."""
-        return await self._follow_up(key, payment_id, "cancel", None, "")
+        return await self._follow_up(key, payment_id, CANCEL, None)
 
     async def refund(
         self, *, key: str, payment_id: str, refund_id: str, amount: Money
     ) -> ProcessorAnswer:
         """Give back some of what was taken."""
         del refund_id  # its books know refunds by key
-        return await self._follow_up(key, payment_id, "refund", amount, REFUND_FAILS)
+        return await self._follow_up(key, payment_id, REFUND, amount)
 
     async def query(self, *, key: str) -> ProcessorAnswer | None:
         """Return what the books say of a key."""
         try:
-            found = await self._database.execute(queries.sandbox_call(key))
+            call = await self._books.find(key)
         except DatabaseError as error:
-            return _unknown(key, error)
-        return _answer_from(found.rows[0]) if found.rows else None
+            return out_of_reach(key, error)
+        return call.answer(now=self._books.now) if call else None
+
+    def read_callback(self, *, headers: Mapping[str, str], body: bytes, now: int) -> StepAnswered:
+        """Return what a letter of its own says.
+
+        Raises:
+            CallbackRejected: it is none.
+        """
+        return self._letters.read(headers=headers, body=body, now=now)
 
     async def _follow_up(
-        self, key: str, payment_id: str, effect: str, amount: Money | None, failing_token: str
+        self, key: str, payment_id: str, effect: str, amount: Money | None
     ) -> ProcessorAnswer:
         """Answer a later step by the token that the payment was authorized with."""
         try:
-            calls = await self._database.execute(queries.sandbox_calls_of_payment(payment_id))
+            first = await self._books.first_of(payment_id)
+            if first is None or first.final.outcome is not Outcome.APPROVED:
+                return ProcessorAnswer(outcome=Outcome.DECLINED, decline_code="no_authorization")
+            call = self._call(
+                key,
+                payment_id,
+                effect,
+                amount or first.amount,
+                first.token,
+                behaviour_of(first.token),
+            )
+            entered, _ = await self._books.enter(call)
         except DatabaseError as error:
-            return _unknown(key, error)
-        first = _first_call(calls.rows)
-        if not first or first["outcome"] != Outcome.APPROVED:
-            decline_code = "no_authorization"
-        elif first["token"] == failing_token:
-            decline_code = f"{effect}_declined"
-        else:
-            decline_code = ""
-        token = str(first.get("token", ""))
-        currency = str(first.get("currency", "KES"))
-        asked = amount or Money(amount=int(first.get("amount", 0)), currency=currency)
-        return await self._answer(
-            key=key,
-            payment_id=payment_id,
-            effect=effect,
-            amount=asked,
-            token=token,
-            decline_code=decline_code,
-        )
+            return out_of_reach(key, error)
+        return entered.answer(now=self._books.now)
 
-    async def _answer(
+    def _call(  # noqa: PLR0917 - one call, spelled out
         self,
-        *,
         key: str,
         payment_id: str,
         effect: str,
         amount: Money,
         token: str,
-        decline_code: str,
-    ) -> ProcessorAnswer:
-        """Write the call into the books, or find that it stands there, and answer from them."""
-        insert = queries.insert_sandbox_call(
+        behaviour: Behaviour,
+    ) -> Call:
+        is_late = effect in behaviour.later
+        return Call(
             key=key,
+            processor=self.name,
             payment_id=payment_id,
             effect=effect,
-            amount=amount.amount,
-            currency=amount.currency,
+            amount=amount,
             token=token,
-            outcome=Outcome.DECLINED if decline_code else Outcome.APPROVED,
-            decline_code=decline_code,
-            recorded_at=self._clock.now_milliseconds(),
+            decline_code=behaviour.declines.get(effect, ""),
+            answers_at=self._books.now + self._late_milliseconds if is_late else 0,
+            told=not (is_late and behaviour.tells),
         )
-        try:
-            await self._database.execute(insert)
-        except UniqueViolation:
-            answer = await self.query(key=key)
-            return answer or ProcessorAnswer(outcome=Outcome.UNKNOWN)
-        except DatabaseError as error:
-            return _unknown(key, error)
-        if token == TIMES_OUT and effect in {"sale", "authorize"}:
-            return ProcessorAnswer(outcome=Outcome.UNKNOWN)
-        if decline_code:
-            return ProcessorAnswer(outcome=Outcome.DECLINED, decline_code=decline_code)
-        return ProcessorAnswer(outcome=Outcome.APPROVED, amount=amount, processor_reference=key)
 
 
-def _first_call(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the call that authorized the payment, or nothing where the books hold none."""
-    for row in rows:
-        if row["effect"] in {"sale", "authorize"}:
-            return dict(row)
-    return {}
-
-
-def _answer_from(row: Row) -> ProcessorAnswer:
-    call: dict[str, Any] = dict(row)
-    if call["outcome"] == Outcome.DECLINED:
-        return ProcessorAnswer(outcome=Outcome.DECLINED, decline_code=call["decline_code"])
-    return ProcessorAnswer(
-        outcome=Outcome.APPROVED,
-        amount=Money(amount=call["amount"], currency=call["currency"]),
-        processor_reference=call["call_key"],
+def behaviour_of(token: str) -> Behaviour:
+    """Return what a token makes of calls."""
+    if token.startswith(DECLINES):
+        code = token.removeprefix(DECLINES)
+        return Behaviour(summary="declined", declines={AUTHORIZE: code, SALE: code})
+    unknown = Behaviour(
+        summary="unknown", declines={AUTHORIZE: "unknown_token", SALE: "unknown_token"}
     )
-
-
-def _unknown(key: str, error: DatabaseError) -> ProcessorAnswer:
-    logger.warning("sandbox books out of reach", step=key, reason=type(error).__name__)
-    return ProcessorAnswer(outcome=Outcome.UNKNOWN)
+    return TOKENS.get(token, unknown)
