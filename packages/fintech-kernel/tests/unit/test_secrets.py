@@ -32,6 +32,20 @@ def test_what_was_signed_before_a_rotation_still_verifies(make_settings) -> None
     assert not old.verify("cursor", b"data", new.sign("cursor", b"data"))
 
 
+def test_what_may_have_been_signed_before_a_rotation_can_be_looked_up(make_settings) -> None:
+    old = KeyRing(make_settings(app_secret="o" * 40, app_secret_id="k1"))
+    new = KeyRing(
+        make_settings(
+            app_secret="n" * 40, app_secret_id="k2", app_secrets_previous={"k1": "o" * 40}
+        )
+    )
+    assert set(new.signatures("api_key", b"data")) == {
+        old.sign("api_key", b"data"),
+        new.sign("api_key", b"data"),
+    }
+    assert new.signatures("api_key", b"data") != new.signatures("cursor", b"data")
+
+
 def test_short_and_clashing_previous_secrets_stop_the_start(make_settings) -> None:
     with pytest.raises(StartupFault) as fault:
         KeyRing(make_settings(app_secrets_previous={"k0": "short", "k1": "o" * 40}))

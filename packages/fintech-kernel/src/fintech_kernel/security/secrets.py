@@ -74,9 +74,7 @@ class KeyRing:
 
     def signatures(self, purpose: str, data: bytes) -> tuple[str, ...]:
         """Return the signature with every secret that is known: what a stored one may be found by."""
-        return tuple(
-            f"{key_id}:{self._digest(key_id, purpose, data)}" for key_id in self._secrets
-        )
+        return tuple(f"{key_id}:{self._digest(key_id, purpose, data)}" for key_id in self._secrets)
 
     def _digest(self, key_id: str, purpose: str, data: bytes) -> str:
         return hmac.digest(self.subkey(key_id, purpose), data, "sha256").hex()
