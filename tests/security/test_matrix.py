@@ -138,6 +138,7 @@ def test_a_sampler_makes_objects_that_only_their_merchant_has(world):
 async def test_an_operation_answers_whom_the_declarations_allow(
     world: World, operation: Operation, principal: Principal
 ) -> None:
+    world = await world.for_(operation)
     label = f"{operation.label} as {principal.name}"
     mine = await own(world, operation).send(world, operation, principal)
     assert mine.status_code < 500, f"{label}, own object: {mine.text}"

@@ -5,9 +5,10 @@ import re
 import sqlite3
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import httpx
 from fintech_dbclient import HttpDatabase
@@ -48,6 +49,13 @@ class World:
     foreign: Objects
     absent: Objects
     numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+    stories: dict[str, Objects] = field(default_factory=dict)
+
+    async def for_(self, operation: Operation) -> "World":
+        """Return this world with a merchant of the operation's own: what it changes harms no other."""
+        if operation.name not in self.stories:
+            self.stories[operation.name] = await Story(self.app, operation.name).told()
+        return replace(self, own=self.stories[operation.name])
 
     async def call(
         self,
@@ -146,14 +154,23 @@ class World:
         counted = " UNION ALL ".join(f"SELECT '{name}', COUNT(*) FROM {name}" for name in names)  # noqa: S608 - names that the database told
         return dict(self._read(counted))
 
+    def rows_of(self, merchant_id: str) -> list[tuple[Any, ...]]:
+        """Return every row that belongs to a merchant, of whatever table."""
+        return [
+            row
+            for name in self.counts()
+            for row in self._read(f"SELECT * FROM {name}")  # noqa: S608 - a name that the database told
+            if any(isinstance(value, str) and merchant_id in value for value in row)
+        ]
+
     def _read(self, query: str) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(f"file:{self.file}?mode=ro", uri=True)) as connection:
             return connection.execute(query).fetchall()
 
 
 def _in_path(value: str) -> str:
-    """Return a value as a client writes it into a path; slashes stay, as some ids hold them."""
-    return str(httpx.URL(path=f"/{value}").raw_path, "ascii")[1:]
+    """Return a value as a client writes it into a path; slashes and colons stay, some ids hold them."""
+    return quote(value, safe="/:")
 
 
 def absent_of(name: str, value: str) -> str:
