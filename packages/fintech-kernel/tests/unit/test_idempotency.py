@@ -104,7 +104,7 @@ async def test_the_same_request_however_written_has_one_fingerprint(client, call
         calls,
         ("t1/capture", b'{"name":"caf\xc3\xa9","count":2}'),
         ("t1/capture", b' { "count": 2, "name": "caf\\u00e9" } '),
-        ("t1/capture?ignored=1", b'{"count":2,"name":"caf\xc3\xa9"}'),
+        ("t1/capture", b'{"count":2,"name":"caf\xc3\xa9"}'),
     )
     assert len(set(found)) == 1
     assert all(one.fingerprint.matches(other.fingerprint.value) for one in calls for other in calls)

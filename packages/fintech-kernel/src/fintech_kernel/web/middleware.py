@@ -24,7 +24,7 @@ from fintech_kernel.observability.context import LogContext, logging_as
 from fintech_kernel.security.card_numbers import holds_card_number
 from fintech_kernel.settings import KernelSettings
 from fintech_kernel.web.admission import Admission, OnDenied
-from fintech_kernel.web.errors import MalformedHttp
+from fintech_kernel.web.errors import FormRefused
 from fintech_kernel.web.limits import Deadline, FormLimits, form_problem
 from fintech_kernel.web.problems import INTERNAL_ERROR, fixed_problem, problem_response
 from fintech_kernel.web.templates import path_template
@@ -73,11 +73,11 @@ def install_middleware(
     app.add_middleware(Envelope, identifiers=identifiers)
 
 
-def malformed_http_answer(identifiers: Identifiers) -> Response:
-    """Return the answer to bytes that are no request, for a server that refuses them before us."""
+def answer_before_us(identifiers: Identifiers, refused: FormRefused) -> Response:
+    """Return the answer to what a server refuses before any application sees it."""
     context = LogContext(request_id=identifiers.new(REQUEST_ID_PREFIX))
     with logging_as(context):
-        answer = form_problem(MalformedHttp())
+        answer = form_problem(refused)
     _, trace = _trace([])
     answer.raw_headers.extend(_own_headers(context.request_id, trace, _POLICY))
     answer.headers["Connection"] = "close"

@@ -1,19 +1,21 @@
 """Routes whose bodies are read strictly, once, and only from principals that may send them.
 
 ``StrictJsonRoute`` is the class of every JSON route (``APIRouter(route_class=StrictJsonRoute)``). It
-authenticates first, so that nobody without a token makes us read a body; then it reads and checks the
-body; only then do FastAPI and the schemas see it. What was sent stays at hand for the fingerprint.
+authenticates first, so that nobody without a token makes us read a body; then it refuses parameters that
+the route does not have, and reads and checks the body; only then do FastAPI and the schemas see it. What
+was sent stays at hand for the fingerprint.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from email.message import Message
-from typing import Any, Final
+from typing import Any, Final, get_args, get_origin
 
 from fastapi import Request
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
-from fintech_kernel.errors import InvariantBroken
+from fintech_kernel.errors import InvalidRequest, InvariantBroken, NotFound
 from fintech_kernel.security.card_numbers import holds_card_number, may_hold_card_number
 from fintech_kernel.strict_json import NotStrictJson, SentJson, parse_strict_json, strings_of
 from fintech_kernel.web.authentication import requirements
@@ -23,10 +25,14 @@ from fintech_kernel.web.errors import (
     MalformedJson,
     UnsupportedMediaType,
 )
+from fintech_kernel.web.validation import pointer_to
 
 _JSON: Final = "application/json"
 _CHARSETS: Final = frozenset({"", "utf-8"})
 _ENCODINGS: Final = frozenset({"", "identity"})
+
+_ENCODED_SLASH: Final = b"%2f"
+_TAKES_SLASHES: Final = ":path}"
 
 
 class StrictJsonRequest(Request):
@@ -54,7 +60,7 @@ class StrictJsonRequest(Request):
 
 
 class StrictJsonRoute(APIRoute):
-    """A route that authenticates first and reads JSON strictly."""
+    """A route that authenticates first and reads parameters and JSON strictly."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler of this route."""
@@ -62,11 +68,16 @@ class StrictJsonRoute(APIRoute):
         # A permission that only an including router requires is checked later, by FastAPI.
         required = tuple(requirements(self.dependant))
         takes_body = self.body_field is not None
+        takes_slashes = _TAKES_SLASHES in self.path
+        parameters = dict(_query_parameters(self.dependant))
 
         async def handle_strictly(request: Request) -> Response:
             strict = StrictJsonRequest(request.scope, request.receive)
+            if not takes_slashes and _ENCODED_SLASH in strict.scope.get("raw_path", b"").lower():
+                raise NotFound  # it was decoded: what the path says is not what the router read
             for requirement in required:
                 await requirement(strict)
+            _check_query(strict, parameters)
             await strict.read_body()
             if not takes_body and strict.sent not in (None, {}):
                 raise BodyNotExpected
@@ -103,6 +114,33 @@ def sent_body(request: Request) -> SentJson:
     if not isinstance(request, StrictJsonRequest):
         raise InvariantBroken("the route is no StrictJsonRoute, so what was sent is not known")
     return request.sent
+
+
+def _query_parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
+    """Yield the names of a route's query parameters, and whether each may be given several times."""
+    for parameter in dependant.query_params:
+        yield parameter.alias, _is_list(parameter.field_info.annotation)
+    for inner in dependant.dependencies:
+        yield from _query_parameters(inner)
+
+
+def _is_list(annotation: object) -> bool:
+    return list in (annotation, get_origin(annotation)) or any(map(_is_list, get_args(annotation)))
+
+
+def _check_query(request: Request, parameters: Mapping[str, bool]) -> None:
+    """Refuse what the route would not read: a filter with a typing error must not show everything.
+
+    Raises:
+        InvalidRequest: an unknown parameter, or one of a single value given twice.
+    """
+    seen: set[str] = set()
+    for name, _ in request.query_params.multi_items():
+        if name not in parameters:
+            raise InvalidRequest(pointer_to("query", name), "is not a parameter of this operation")
+        if name in seen and not parameters[name]:
+            raise InvalidRequest(pointer_to("query", name), "must be given once")
+        seen.add(name)
 
 
 def _check_media_type(request: Request) -> None:

@@ -84,6 +84,11 @@ def violations_of(errors: Sequence[Any]) -> list[Violation]:
     return list(found)
 
 
+def pointer_to(place: str, name: str) -> str:
+    """Return the pointer to a part that the sender named: ``/query/limit``."""
+    return _pointer((place, name))
+
+
 def _pointer(location: Sequence[str | int]) -> str:
     if not location:
         return ""
