@@ -19,6 +19,8 @@ from world import World, running_world
 OPERATIONS = operations(create_app(settings={**SETTINGS, "db_base_url": "http://127.0.0.1:9"}))
 """Of everything that is installed; nothing here starts it, so no database is needed."""
 
+WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
 BOOK = StatementBook()
 LAST = "test_statements.py"
 """It judges what all other files had executed."""
@@ -28,7 +30,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for name, wanted in {
         "operation": OPERATIONS,
         "guarded_operation": [one for one in OPERATIONS if one.permissions],
-        "operation_with_body": [one for one in OPERATIONS if one.body is not None],
+        "writing_operation": [one for one in OPERATIONS if one.method in WRITING and one.is_strict],
+        "operation_with_body": [
+            one for one in OPERATIONS if one.body is not None and one.is_strict
+        ],
     }.items():
         if name in metafunc.fixturenames:
             metafunc.parametrize(name, wanted, ids=[one.label for one in wanted])

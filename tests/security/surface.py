@@ -12,6 +12,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fintech_kernel.web.authentication import permissions_required
 from fintech_kernel.web.route_rules import is_idempotent, operations_of
+from fintech_kernel.web.strict_json import StrictJsonRoute
 
 Path = tuple[str | int, ...]
 """Where in a JSON body something stands."""
@@ -21,6 +22,10 @@ KEY_OF_MAP: Final = "<key>"
 
 NAME_OF_MAP: Final = "sample"
 """The key under which a value of a map is sent."""
+
+
+SIGNED: Final = {"receive_callback": "the processor's signature over the body"}
+"""Public operations that answer 401 to whoever does not bring what is named here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +38,12 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One route and method. ``body`` is the schema of what it takes, None where it takes nothing."""
+    """One route and method.
+
+    Attributes:
+        body: the schema of what it takes, None where it takes nothing.
+        is_strict: it reads its body as strict JSON; others take bytes or a form.
+    """
 
     name: str
     method: str
@@ -42,6 +52,12 @@ class Operation:
     parameters: tuple[Parameter, ...]
     is_idempotent: bool
     body: Mapping[str, Any] | None
+    is_strict: bool
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether a signature over the request stands in for a token."""
+        return self.name in SIGNED
 
     @property
     def label(self) -> str:
@@ -66,6 +82,14 @@ class Operation:
     def closed_objects(self) -> list[Path]:
         """Return where its body holds objects whose members are listed."""
         return [] if self.body is None else list(_objects(self.body, ()))
+
+    def members(self, where: Path) -> frozenset[str]:
+        """Return the names that an object of its body takes."""
+        schema = self.body or {}
+        for part in where:
+            one = _chosen(schema)
+            schema = one["items"] if isinstance(part, int) else one["properties"][part]
+        return frozenset(_chosen(schema).get("properties", {}))
 
 
 def operations(app: FastAPI) -> list[Operation]:
@@ -99,6 +123,7 @@ def _operation(route: Any, method: str, document: Mapping[str, Any]) -> Operatio
         ),
         is_idempotent=is_idempotent(route.dependant),
         body=resolved(_json_content(body)["schema"], document) if body else None,
+        is_strict=isinstance(route.original_route, StrictJsonRoute),
     )
 
 

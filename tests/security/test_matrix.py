@@ -142,6 +142,9 @@ async def test_an_operation_answers_whom_the_declarations_allow(
     label = f"{operation.label} as {principal.name}"
     mine = await own(world, operation).send(world, operation, principal)
     assert mine.status_code < 500, f"{label}, own object: {mine.text}"
+    if operation.is_signed:
+        assert mine.status_code == 401, f"{label}: {mine.status_code}, not 401 without a signature"
+        return
     if not operation.permissions:
         assert mine.status_code not in REFUSED, f"{label}: public, and answers {mine.status_code}"
         return
