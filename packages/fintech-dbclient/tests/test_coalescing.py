@@ -193,7 +193,7 @@ async def test_a_deadline_that_passes_under_way_ends_its_own_call_alone(faulty, 
 
 async def test_every_call_ends_at_its_own_deadline_under_way_and_in_the_queue(faulty, connect):
     faulty.script = [silence] * 100
-    deadlines = [0.3, 0.1, 0.101, 0.2, 0.05, 0.25]
+    deadlines = [0.6, 0.2, 0.201, 0.4, 0.1, 0.5]
     late: list[float] = []
 
     async def one(database, seconds: float) -> None:
@@ -202,7 +202,7 @@ async def test_every_call_ends_at_its_own_deadline_under_way_and_in_the_queue(fa
             await database.execute(insert("k"))
         late.append(asyncio.get_running_loop().time() - ends)
 
-    async with connect(faulty.url, patience_seconds=10, request_timeout_seconds=0.6) as database:
+    async with connect(faulty.url, patience_seconds=10, request_timeout_seconds=0.9) as database:
         await database.health()
         under_way = [asyncio.create_task(one(database, seconds)) for seconds in deadlines]
         await asyncio.sleep(0.01)
@@ -210,7 +210,7 @@ async def test_every_call_ends_at_its_own_deadline_under_way_and_in_the_queue(fa
         await asyncio.gather(*under_way, *in_queue)
     assert len(late) == 12
     assert min(late) > -0.002
-    assert max(late) < 0.045, "less than lies between two deadlines"
+    assert max(late) < 0.09, "less than lies between two deadlines"
 
 
 async def test_a_deadline_holds_after_the_one_before_it_passed_unused(faulty, connect):
