@@ -1,5 +1,6 @@
 """Many schedules: every fault at every call, pairs of them, or random ones; on several cores."""
 
+import gc
 import multiprocessing
 import random
 from collections.abc import Iterator, Sequence
@@ -290,6 +291,7 @@ _simulation: Simulation | None = None
 def _start_worker() -> None:
     global _simulation  # noqa: PLW0603 - a worker process has one simulation, built at its start
     _simulation = Simulation.installed()
+    gc.freeze()  # what was built stays: nobody looks through it again
 
 
 def _run(task: Task) -> Tally:

@@ -125,9 +125,10 @@ class Client:
         draw = self.world.draw
         if self.is_nasty and draw.random() < REPEATS:
             repeat = asyncio.ensure_future(self._asked(request))
-            answer = await self._asked(request)
-            repeated = await asyncio.gather(repeat, return_exceptions=True)
-            del repeated
+            try:
+                answer = await self._asked(request)
+            finally:
+                await asyncio.gather(repeat, return_exceptions=True)
         else:
             answer = await self._asked(request)
         if self.is_nasty and answer is not None and draw.random() < CHANGES:

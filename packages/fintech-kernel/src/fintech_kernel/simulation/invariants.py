@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any, Final
 
 from fintech_kernel.canonical import canonical_json
@@ -19,6 +20,9 @@ from fintech_kernel.simulation.world import World
 
 REFUSED: Final = "operation.refused"
 GENESIS: Final = "0" * 64
+
+HASHES_KEPT: Final = 1_000
+"""Hashes of entries that are kept: those with which many schedules begin."""
 
 
 def streams_are_dense_and_chained(world: World) -> Iterator[str]:
@@ -38,15 +42,38 @@ def streams_are_dense_and_chained(world: World) -> Iterator[str]:
 
 
 def _hash(row: Mapping[str, Any]) -> str:
-    content = [
+    return _hash_of(
         row["entry_id"],
         row["step_key"],
         row["type"],
-        row["content"],
-        json.loads(row["actor"]),
+        row["data"],
+        row["actor"],
         row["request_id"],
         row["occurred_at"],
         row["previous_hash"],
+    )
+
+
+@lru_cache(HASHES_KEPT)
+def _hash_of(  # noqa: PLR0917 - what is hashed, in its order
+    entry_id: str,
+    step_key: str,
+    type_: str,
+    data: str,
+    actor: str,
+    request_id: str,
+    occurred_at: int,
+    previous_hash: str,
+) -> str:
+    content = [
+        entry_id,
+        step_key,
+        type_,
+        json.loads(data),
+        json.loads(actor),
+        request_id,
+        occurred_at,
+        previous_hash,
     ]
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -148,9 +175,8 @@ def everything_ends(world: World) -> Iterator[str]:
 def secrets_stay_secret(world: World) -> Iterator[str]:
     """I11: no secret of the deployment stands in a row or in an answer."""
     for table in ("operations", "journal", "deliveries"):
-        for row in world.model.rows(table):
-            if any(isinstance(value, str) and CANARY in value for value in row.values()):
-                yield f"a secret stands in {table}"
+        if CANARY in str(world.model.rows(table)):
+            yield f"a secret stands in {table}"
     for told in world.told.values():
         if any(CANARY in str(answer.result) for answer in told.answers):
             yield f"a secret was told: {told.request.label}"

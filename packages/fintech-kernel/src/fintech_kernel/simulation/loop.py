@@ -24,6 +24,14 @@ class Stuck(FintechError):
     """The schedule cannot end: nothing is left that could run, or it runs for ever."""
 
 
+def _unseen(task: "asyncio.Task[Any]") -> Exception | None:
+    """Return an exception that nobody looked at: now, not when memory happens to be collected."""
+    if not task._log_traceback:  # noqa: SLF001 - how asyncio itself remembers it
+        return None
+    error = task.exception()
+    return error if isinstance(error, Exception) else None
+
+
 async def _waited(tasks: "tuple[asyncio.Task[Any], ...]") -> None:
     await asyncio.wait(tasks)
 
@@ -70,13 +78,16 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
             events._set_running_loop(None)  # noqa: SLF001 - see above
 
     def close(self) -> None:
-        """Cancel what still runs and let it unwind."""
+        """Cancel what still runs, let it unwind, and note exceptions that nobody waited for."""
+        ended = self._tasks
         while left := [task for task in self._tasks if not task.done()]:
             for task in left:
                 task.cancel()
-            self._tasks = left
+            self._tasks = []
             self.run_until_complete(_waited(tuple(left)))
+            ended += self._tasks
         self._tasks = []
+        self.failures += [repr(error) for task in ended if (error := _unseen(task)) is not None]
 
     def _run_one(self) -> None:
         ready = self._ready

@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable, Generator, Sequence
 from contextvars import Context
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, Generic, Protocol, TypeVar
 
 from fintech_kernel.simulation.faults import FAULTS_OF_PORT, NO_FAULTS, Fault, Plan, Port
@@ -146,13 +147,13 @@ class Network:
         number = self.calls
         self.calls += 1
         draw = random.Random(self._seed * 999_983 + number)  # noqa: S311 - a schedule, no secret
-        possible = [one for one in FAULTS_OF_PORT[port] if one not in without]
+        possible = _possible(port, tuple(without))
         fault = self.plan.fault(number, possible)
         who = f"{sender.process.name}.{sender.process.starts}" if sender else "world"
         what = f"#{number} {port.value} {label}"
         if fault is not None:
             self.struck[number] = fault
-        self.possible[number] = tuple(possible)
+        self.possible[number] = possible
         try:
             reply = await self._travel(port, steps, fault, draw, sender, timeout_seconds)
         except (Lost, Refused, ProcessKilled) as error:
@@ -276,6 +277,11 @@ class Network:
         if sender is not None:
             sender.kill()
         return ProcessKilled()
+
+
+@cache
+def _possible(port: Port, without: tuple[Fault, ...]) -> tuple[Fault, ...]:
+    return tuple(one for one in FAULTS_OF_PORT[port] if one not in without)
 
 
 def outline(reply: object) -> str:

@@ -181,9 +181,10 @@ class World:
         It is read anew when entries were added: nothing is ever changed or taken away.
         """
         if len(self._entries) != self.model.count("journal", ""):
-            self._entries = self.model.rows("journal", "ORDER BY stream_id, seq, entry_id")
-            for row in self._entries:
-                row["content"] = json.loads(row["data"])
+            self._entries = [
+                {**row, "content": json.loads(row["data"])}
+                for row in self.model.rows("journal", "ORDER BY stream_id, seq, entry_id")
+            ]
         return self._entries
 
     def snapshot(self) -> Snapshot:

@@ -7,6 +7,7 @@ splits it on other engines: its SELECT reads one state, its rows meet the keys o
 import re
 import sqlite3
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final
 
 from fintech_dbclient import (
@@ -30,24 +31,39 @@ _ERRORS: Final[dict[str, type[StatementFailed]]] = {
 
 
 class ModelDatabase:
-    """A database of one schedule. ``state`` can be taken, and a new one be made from it."""
+    """A database of one schedule. A state can be kept, and be gone back to.
 
-    def __init__(self, state: bytes = b"") -> None:
+    Everything between two states is one transaction that is never committed: going back undoes what
+    was done, and statements stay prepared.
+    """
+
+    def __init__(self) -> None:
         self._connection = sqlite3.connect(
             ":memory:", isolation_level=None, check_same_thread=False, cached_statements=512
         )
-        if state:
-            self.restore(state)
-        else:
-            self._connection.execute("PRAGMA page_size = 1024")
+        self._connection.execute("PRAGMA page_size = 1024")
+        self._state = b""
+        self._columns: dict[str, tuple[str, ...]] = {}
+        self._read: dict[tuple[str, tuple[object, ...]], list[dict[str, Any]]] = {}
+        self._counted: dict[tuple[str, tuple[object, ...]], int] = {}
+        self._changes = 0
 
     def state(self) -> bytes:
-        """Return everything that stands."""
+        """Return everything that stands, and let it stand."""
+        if self._connection.in_transaction:
+            self._connection.execute("COMMIT")
+        self._state = b""
         return self._connection.serialize()
 
     def restore(self, state: bytes) -> None:
         """Let ``state`` stand and nothing else."""
-        self._connection.deserialize(state)
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+        if state is not self._state:
+            self._connection.deserialize(state)
+            self._state = state
+        self._connection.execute("BEGIN")
+        self._forget()
 
     def execute(self, statement: Statement) -> Result:
         """Run one statement; the engine's refusal is in the result.
@@ -57,20 +73,21 @@ class ModelDatabase:
         """
         return self._run(statement.name, statement.sql, statement.params)
 
-    def is_insert_select(self, statement: Statement) -> bool:
+    @staticmethod
+    def is_insert_select(statement: Statement) -> bool:
         """Whether its SELECT can read another state than its INSERT meets."""
-        return _INSERT_SELECT.match(statement.sql) is not None
+        return _insert_select(statement.sql) is not None
 
     def select_part(self, statement: Statement) -> list[tuple[Any, ...]]:
         """Run the SELECT of an ``INSERT .. SELECT`` and keep its rows."""
-        match = _INSERT_SELECT.match(statement.sql)
+        match = _insert_select(statement.sql)
         if match is None:
             return []
         return self._connection.execute(match[3], statement.params).fetchall()
 
     def insert_part(self, statement: Statement, rows: Sequence[tuple[Any, ...]]) -> Result:
         """Insert the rows that an earlier ``select_part`` read: all or none."""
-        match = _INSERT_SELECT.match(statement.sql)
+        match = _insert_select(statement.sql)
         if match is None or not rows:
             return Result()
         marks = ", ".join("?" for _ in rows[0])
@@ -80,16 +97,29 @@ class ModelDatabase:
         )
 
     def rows(self, table: str, where: str = "", *params: object) -> list[dict[str, Any]]:
-        """Read a whole table, or some of it: for verdicts, which read as no client does."""
+        """Read a whole table, or some of it: for verdicts, which read as no client does.
+
+        The rows are shared until something is written: nobody changes them.
+        """
         text = f"SELECT * FROM {table} {where}"  # noqa: S608 - names are the simulator's own
-        cursor = self._connection.execute(text, params)
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor]
+        self._forget_if_changed()
+        found = self._read.get((text, params))
+        if found is None:
+            found = self._read[text, params] = self._dicts(
+                text, self._connection.execute(text, params)
+            )
+        return found
 
     def count(self, table: str, where: str, *params: object) -> int:
         """Count rows."""
         text = f"SELECT COUNT(*) FROM {table} {where}"  # noqa: S608 - see rows
-        return int(self._connection.execute(text, params).fetchone()[0])
+        self._forget_if_changed()
+        found = self._counted.get((text, params))
+        if found is None:
+            found = self._counted[text, params] = int(
+                self._connection.execute(text, params).fetchone()[0]
+            )
+        return found
 
     def has_table(self, table: str) -> bool:
         """Whether there is such a table."""
@@ -109,6 +139,25 @@ class ModelDatabase:
             return Result(error=kind(name))
         if cursor.description is None:
             return Result(rows_affected=cursor.rowcount)
-        names = [column[0] for column in cursor.description]
-        rows = tuple([dict(zip(names, row, strict=True)) for row in cursor])
-        return Result(rows=rows, rows_affected=len(rows))
+        rows = self._dicts(sql, cursor)
+        return Result(rows=tuple(rows), rows_affected=len(rows))
+
+    def _dicts(self, sql: str, cursor: sqlite3.Cursor) -> list[dict[str, Any]]:
+        names = self._columns.get(sql)
+        if names is None:
+            names = self._columns[sql] = tuple(column[0] for column in cursor.description)
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def _forget_if_changed(self) -> None:
+        if self._connection.total_changes != self._changes:
+            self._forget()
+
+    def _forget(self) -> None:
+        self._read.clear()
+        self._counted.clear()
+        self._changes = self._connection.total_changes
+
+
+@cache
+def _insert_select(sql: str) -> re.Match[str] | None:
+    return _INSERT_SELECT.match(sql)
