@@ -33,9 +33,16 @@ from fintech_kernel.hooks import (
 )
 from fintech_kernel.settings import Environment
 
-from fintech_payments.api import callback_routes, routes, schemas
+from fintech_payments.api import (
+    callback_routes,
+    dispute_routes,
+    dispute_schemas,
+    routes,
+    schemas,
+)
 from fintech_payments.domain import errors, service
 from fintech_payments.domain.callbacks import Callbacks
+from fintech_payments.domain.dispute_service import Disputes
 from fintech_payments.domain.projection import PaymentProjection
 from fintech_payments.domain.resolution import Resolution
 from fintech_payments.domain.resolver import Resolver
@@ -87,6 +94,12 @@ def fintech_permissions() -> Sequence[Permission]:
         Permission(name=routes.CANCEL, summary="Cancel authorizations", roles=_OPERATORS),
         Permission(name=routes.REFUND, summary="Refund payments", roles=_OPERATORS),
         Permission(name=routes.READ, summary="See payments", roles=_READERS),
+        Permission(
+            name=dispute_routes.MANAGE,
+            summary="Open and close disputes",
+            roles=(PLATFORM_ADMIN, PLATFORM_OPERATOR, PLATFORM_FINANCE),
+        ),
+        Permission(name=dispute_routes.READ, summary="See disputes", roles=_READERS),
     ]
 
 
@@ -114,6 +127,10 @@ def fintech_errors() -> Sequence[ErrorMapping]:
         errors.PartialCaptureUnsupported: 422,
         errors.PaymentNotCancelable: 409,
         errors.PaymentNotRefundable: 409,
+        errors.PaymentNotDisputable: 409,
+        errors.DisputeExists: 409,
+        errors.DisputeNotOpen: 409,
+        errors.DisputeExceedsCaptured: 422,
         errors.RefundExceedsCaptured: 422,
     }
     return [
@@ -157,8 +174,9 @@ def fintech_services() -> Sequence[ServiceProvider]:
             requires=(Ledger,),
             build=_workflows,
         ),
+        ServiceProvider(name="payments.disputes", provides=Disputes, requires=(), build=_disputes),
         ServiceProvider(
-            name="payments.callbacks", provides=Callbacks, requires=(), build=_callbacks
+            name="payments.callbacks", provides=Callbacks, requires=(Disputes,), build=_callbacks
         ),
     ]
 
@@ -203,6 +221,20 @@ def fintech_operations(context: AppContext) -> Sequence[OperationHandler]:
             run=workflows.run_resolve,
             present=schemas.present_step,
         ),
+        OperationHandler(
+            name=service.OPEN_DISPUTE,
+            version=1,
+            opening=workflows.opening_of_step,
+            run=workflows.run_open_dispute,
+            present=dispute_schemas.present_opening,
+        ),
+        OperationHandler(
+            name=service.CLOSE_DISPUTE,
+            version=1,
+            opening=workflows.opening_of_step,
+            run=workflows.run_close_dispute,
+            present=dispute_schemas.present_closing,
+        ),
     ]
 
 
@@ -215,6 +247,14 @@ def fintech_routes(context: AppContext) -> Sequence[RouteMount]:
             router=routes.build_router(context.services.get(Payments)),
             tag="payments",
             tag_description="Take, capture, cancel and refund payments.",
+        ),
+        RouteMount(
+            name="payments.disputes",
+            router=dispute_routes.build_dispute_router(
+                context.services.get(Payments), context.services.get(Disputes)
+            ),
+            tag="disputes",
+            tag_description="What customers' banks dispute: hold it back, give it back, give it up.",
         ),
         RouteMount(
             name="payments.callbacks",
@@ -290,10 +330,21 @@ def _resolution(context: AppContext) -> Resolution:
 def _callbacks(context: AppContext) -> Callbacks:
     return Callbacks(
         resolution=_resolution(context),
+        disputes=context.services.get(Disputes),
         journal=context.journal,
         database=context.database,
         clock=context.clock,
         processors=context.processors,
+    )
+
+
+def _disputes(context: AppContext) -> Disputes:
+    return Disputes(
+        operations=context.operations,
+        journal=context.journal,
+        identifiers=context.identifiers,
+        clock=context.clock,
+        fees=context.settings_of(PaymentsSettings).dispute_fees,
     )
 
 

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from fintech_kernel.money import AMOUNT_MAX
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -25,6 +26,10 @@ class PaymentsSettings(BaseSettings):
     )
     answer_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
         default=8.0, description="how long a request waits for the processor before it answers 202"
+    )
+    dispute_fees: dict[str, Annotated[int, Field(ge=0, le=AMOUNT_MAX)]] = Field(
+        default_factory=dict,
+        description='what a dispute costs the merchant, minor units by currency: {"KES": 150000}',
     )
     resolve_every_seconds: Annotated[float, Field(gt=0, le=3600)] = 15.0
     sandbox_late_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(

@@ -1,4 +1,4 @@
-"""Payments, simulated: create, capture, cancel, refund, and outcomes that are learned later."""
+"""Payments, simulated: create, capture, cancel, refund, dispute, and outcomes that are learned later."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fintech_kernel.context import AppContext
+from fintech_kernel.contracts.processors import DisputeStatus
 from fintech_kernel.domain.execution import OperationState
 from fintech_kernel.domain.jobs import run_once
 from fintech_kernel.domain.operations import Answer, IdempotentCall
 from fintech_kernel.errors import NotFound
 from fintech_kernel.money import Money
-from fintech_kernel.simulation.client import Client, merchant_actor
+from fintech_kernel.simulation.client import Client, merchant_actor, staff
 from fintech_kernel.simulation.faults import Fault
 from fintech_kernel.simulation.processor import (
     IN_FLIGHT_LIMIT_SECONDS,
@@ -27,6 +28,7 @@ from fintech_kernel.simulation.workload import (
 )
 from fintech_kernel.simulation.world import World
 
+from fintech_payments.domain.dispute_service import Disputes
 from fintech_payments.domain.events import CaptureMode
 from fintech_payments.domain.service import NewPayment, Payments
 
@@ -35,6 +37,21 @@ SENDABLE_SECONDS: Final = KEY_RETENTION_SECONDS - IN_FLIGHT_LIMIT_SECONDS
 
 SKEW_MILLISECONDS_MAX: Final = 600_000
 CURRENCY: Final = "KES"
+DISPUTE_FEE: Final = 150
+PAYMENT_KINDS: Final = frozenset(
+    {
+        "Settled",
+        "Fee",
+        "Refunded",
+        "FeeRefund",
+        "RefundFailed",
+        "Chargeback",
+        "ChargebackReversed",
+        "ChargebackSettled",
+    }
+)
+"""Kinds of transfers that payments post."""
+
 AMOUNT: Final = 10_000
 
 
@@ -92,6 +109,56 @@ async def step(
         )
 
     return await client.ask(f"payments.{what} {amount or 'all'}", actor, send)
+
+
+async def open_dispute(
+    client: Client, payment: tuple[str, str], amount: int | None = None
+) -> Answer | None:
+    """Dispute a payment, as an operator does."""
+    merchant_id, payment_id = payment
+    money = None if amount is None else Money(amount=amount, currency=CURRENCY)
+    actor = staff()
+
+    async def send(context: AppContext, call: IdempotentCall) -> Answer:
+        return await context.services.get(Disputes).open(
+            payment_id, money, "fraudulent", merchant_id=merchant_id, actor=actor, call=call
+        )
+
+    answer = await client.ask(f"payments.open_dispute {amount or 'all'}", actor, send)
+    if answer is not None and answer.state is OperationState.SUCCEEDED:
+        client.note("disputes", (merchant_id, payment_id, str(answer.result["dispute_id"])))
+    return answer
+
+
+async def close_dispute(
+    client: Client, dispute: tuple[str, str, str], status: str
+) -> Answer | None:
+    """Say how a dispute ended, as an operator does."""
+    merchant_id, payment_id, dispute_id = dispute
+    actor = staff()
+
+    async def send(context: AppContext, call: IdempotentCall) -> Answer:
+        return await context.services.get(Disputes).close(
+            payment_id,
+            dispute_id,
+            DisputeStatus(status),
+            "decided",
+            merchant_id=merchant_id,
+            actor=actor,
+            call=call,
+        )
+
+    return await client.ask(f"payments.close_dispute {status}", actor, send)
+
+
+def _disputes(amount: int | None, *ends: str) -> Script:
+    async def run(client: Client) -> None:
+        await open_dispute(client, client.notes["payments"][0], amount)
+        for end in ends:
+            if client.notes.get("disputes"):
+                await close_dispute(client, client.notes["disputes"][0], end)
+
+    return run
 
 
 def _creates(*arguments: dict[str, Any]) -> Script:
@@ -195,6 +262,17 @@ async def _step_any(client: Client) -> None:
         await step(client, payment, what, draw.choice((None, 300, 4_000, 9_000)))
 
 
+async def _dispute_any(client: Client) -> None:
+    draw = client.world.draw
+    dispute = client.pick("disputes")
+    if dispute is not None and draw.random() < 0.5:  # noqa: PLR2004 - open as many as are closed
+        await close_dispute(client, dispute, draw.choice(("won", "lost")))
+        return
+    payment = client.pick("payments")
+    if payment is not None:
+        await open_dispute(client, payment, draw.choice((None, 500, 6_000)))
+
+
 async def _foreign_any(client: Client) -> None:
     payment = client.pick("payments")
     stranger = client.pick("merchants")
@@ -226,11 +304,17 @@ class Told:
     )
     effects: list[tuple[str, str, int]] = field(default_factory=list[tuple[str, str, int]])
     open: dict[str, int] = field(default_factory=dict[str, int])
+    disputes: dict[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
 
     @property
     def refunded(self) -> int:
         """Refunded, refunds under way included."""
         return sum(amount for amount, _, state in self.refunds.values() if state != "failed")
+
+    @property
+    def disputed(self) -> int:
+        """Held by open disputes, or lost by them."""
+        return sum(amount for amount, state in self.disputes.values() if state != "won")
 
 
 def told_payments(world: World) -> Iterator[tuple[str, Told, dict[str, Any]]]:
@@ -255,7 +339,7 @@ def told_payments(world: World) -> Iterator[tuple[str, Told, dict[str, Any]]]:
         yield payment_id, payment, row
 
 
-def _tell(payment: Told, event: str, data: dict[str, Any], operation: str) -> None:  # noqa: C901 - one arm per event
+def _tell(payment: Told, event: str, data: dict[str, Any], operation: str) -> None:  # noqa: C901, PLR0912 - one arm per event
     match event:
         case "authorized":
             payment.authorized += data["amount"]["amount"]
@@ -280,6 +364,11 @@ def _tell(payment: Told, event: str, data: dict[str, Any], operation: str) -> No
         case "outcome_closed":
             for key in [key for key in payment.open if key.startswith(data["operation_id"])]:
                 del payment.open[key]
+        case "dispute_opened":
+            payment.disputes[data["dispute_id"]] = (data["amount"]["amount"], "open")
+        case "dispute_won" | "dispute_lost":
+            amount, _ = payment.disputes[data["dispute_id"]]
+            payment.disputes[data["dispute_id"]] = (amount, event.removeprefix("dispute_"))
         case "conflicted":
             payment.ended = "conflicted"
         case _:
@@ -287,11 +376,12 @@ def _tell(payment: Told, event: str, data: dict[str, Any], operation: str) -> No
 
 
 def amounts_are_in_order(world: World) -> Iterator[str]:
-    """I2: refunded <= captured <= authorized <= amount at every position of every stream."""
+    """I2: refunded + disputed <= captured <= authorized <= amount at every position of every stream."""
     for _, payment, row in told_payments(world):
-        amounts = [0, payment.refunded, payment.captured, payment.authorized, payment.amount]
+        gone = payment.refunded + payment.disputed
+        amounts = [0, gone, payment.captured, payment.authorized, payment.amount]
         if amounts != sorted(amounts):
-            yield f"{row['entry_id']}: refunded, captured, authorized, amount are {amounts[1:]}"
+            yield f"{row['entry_id']}: gone, captured, authorized, amount are {amounts[1:]}"
         if payment.ended == "canceled" and payment.captured:
             yield f"{row['entry_id']}: canceled and captured"
 
@@ -312,6 +402,7 @@ def ledger_follows_the_journal(world: World) -> Iterator[str]:  # noqa: C901 - o
         merchant = f"liabilities:merchant:{payment.merchant_id}:{CURRENCY}"
         processor = f"assets:processor:{payment.processor}:{CURRENCY}"
         fees = f"income:fees:{CURRENCY}"
+        held = f"liabilities:disputes:{payment.merchant_id}:{CURRENCY}"
         match row["type"]:
             case "payment.captured":
                 move(processor, merchant, row, data["amount"]["amount"])
@@ -323,11 +414,18 @@ def ledger_follows_the_journal(world: World) -> Iterator[str]:  # noqa: C901 - o
                 amount, fee, _ = payment.refunds[data["refund_id"]]
                 move(processor, merchant, row, amount)
                 move(merchant, fees, row, fee)
+            case "payment.dispute_opened":
+                move(merchant, held, row, data["amount"]["amount"])
+                move(merchant, fees, row, data["fee"]["amount"])
+            case "payment.dispute_won":
+                move(held, merchant, row, payment.disputes[data["dispute_id"]][0])
+            case "payment.dispute_lost":
+                move(held, processor, row, payment.disputes[data["dispute_id"]][0])
             case _:
                 pass
     standing: dict[tuple[str, str, str], int] = {}
     for row in world.model.rows("ledger_transfers"):
-        if row["kind"] in {"Settled", "Fee", "Refunded", "FeeRefund", "RefundFailed"}:
+        if row["kind"] in PAYMENT_KINDS:
             key = (row["operation_id"], row["debit_account"], row["credit_account"])
             standing[key] = standing.get(key, 0) + row["amount"]
     for key in sorted(expected.keys() | standing.keys()):
@@ -419,7 +517,7 @@ async def _prepare(client: Client) -> None:
 
 WORKLOAD: Final = Workload(
     name="payments",
-    settings={"payments_processor": NAME},
+    settings={"payments_processor": NAME, "payments_dispute_fees": {CURRENCY: DISPUTE_FEE}},
     prepare=_prepare,
     scripts={"create": create, "step": step},
     is_quiet=_is_quiet,
@@ -500,6 +598,18 @@ WORKLOAD: Final = Workload(
             run=_resolved(_steps(("refund", 4_000))),
         ),
         Workflow(
+            name="payments.dispute_won",
+            kinds=("payments.open_dispute", "payments.close_dispute"),
+            setup=_after(_AUTOMATIC),
+            run=_disputes(6_000, "won", "lost"),
+        ),
+        Workflow(
+            name="payments.dispute_lost",
+            kinds=("payments.open_dispute", "payments.close_dispute"),
+            setup=_after(_AUTOMATIC),
+            run=_disputes(None, "lost"),
+        ),
+        Workflow(
             name="payments.foreign",
             kinds=("payments.capture", "payments.cancel", "payments.refund"),
             setup=_after(_AUTOMATIC),
@@ -509,6 +619,7 @@ WORKLOAD: Final = Workload(
     actions=(
         Action(name="payments.create", weight=8, run=_create_any),
         Action(name="payments.step", weight=14, run=_step_any),
+        Action(name="payments.dispute", weight=3, run=_dispute_any),
         Action(name="payments.foreign", weight=1, run=_foreign_any),
     ),
     invariants={

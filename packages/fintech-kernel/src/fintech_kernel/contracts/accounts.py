@@ -21,6 +21,11 @@ def settlement_account(settlement_id: str, currency: str) -> str:
     return f"liabilities:settlement:{settlement_id}:{currency}"
 
 
+def disputes_account(merchant_id: str, currency: str) -> str:
+    """Return the account of what is held back of a merchant while payments are disputed."""
+    return f"liabilities:disputes:{merchant_id}:{currency}"
+
+
 def bank_account(currency: str) -> str:
     """Return the account of our money at the bank."""
     return f"assets:bank:{currency}"

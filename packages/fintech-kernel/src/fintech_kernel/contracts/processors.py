@@ -113,11 +113,41 @@ class StepAnswered:
     answer: ProcessorAnswer
 
 
+class DisputeStatus(StrEnum):
+    """The states of a dispute."""
+
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisputeChanged:
+    """A customer's bank disputes a payment, or the dispute has ended; told by the processor.
+
+    Attributes:
+        event_id: the processor's id of this event; repeats have the same.
+        payment_id: the payment, as we named it when it was made.
+        reference: the processor's name of the dispute, the same in all of its events.
+        amount: what is disputed.
+        reason: the scheme's reason, a short code.
+    """
+
+    event_id: str
+    payment_id: str
+    reference: str
+    status: DisputeStatus
+    amount: Money
+    reason: str = ""
+
+
 @runtime_checkable
 class CallbackReader(Protocol):
     """A processor that calls us back, and signs what it says."""
 
-    def read_callback(self, *, headers: Mapping[str, str], body: bytes, now: int) -> StepAnswered:
+    def read_callback(
+        self, *, headers: Mapping[str, str], body: bytes, now: int
+    ) -> StepAnswered | DisputeChanged:
         """Return what a callback says. Header names are in lower case, ``now`` is UTC milliseconds.
 
         Raises:

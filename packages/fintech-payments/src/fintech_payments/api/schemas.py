@@ -29,6 +29,7 @@ _PAYMENT_EXAMPLE: Final[dict[str, Any]] = {
     "amount_authorized": 10000,
     "amount_captured": 10000,
     "amount_refunded": 0,
+    "amount_disputed": 0,
     "currency": "KES",
     "capture": "automatic",
     "method": "card",
@@ -147,6 +148,7 @@ class PaymentShown(BaseModel):
     amount_authorized: int
     amount_captured: int
     amount_refunded: int = Field(description="refunds under way included")
+    amount_disputed: int = Field(description="held back by open disputes, or lost by them")
     currency: str
     capture: CaptureMode
     method: str

@@ -1,18 +1,25 @@
 """Callbacks: what processors tell us of their own accord (docs/decisions/0015).
 
 A callback is verified by its processor, then looked up in the payment's stream: it may answer a step
-that stands there and is open, and nothing else. What comes too early is sent away, never recorded.
+that stands there and is open, or tell of a dispute of what was captured. What comes too early is sent
+away, never recorded.
 """
 
 from collections.abc import Mapping
 
 from fintech_dbclient import Database
 from fintech_kernel.clock import Clock
-from fintech_kernel.contracts.processors import CallbackReader, Processor, StepAnswered
+from fintech_kernel.contracts.processors import (
+    CallbackReader,
+    DisputeChanged,
+    Processor,
+    StepAnswered,
+)
 from fintech_kernel.domain.actors import job_actor
-from fintech_kernel.domain.journal import Journal
+from fintech_kernel.domain.journal import Journal, Stream
 from fintech_kernel.errors import NotFound
 
+from fintech_payments.domain.dispute_service import Disputes
 from fintech_payments.domain.errors import CallbackTooEarly
 from fintech_payments.domain.history import fold_payment
 from fintech_payments.domain.resolution import Resolution
@@ -26,12 +33,14 @@ class Callbacks:
         self,
         *,
         resolution: Resolution,
+        disputes: Disputes,
         journal: Journal,
         database: Database,
         clock: Clock,
         processors: Mapping[str, Processor],
     ) -> None:
         self._resolution = resolution
+        self._disputes = disputes
         self._journal = journal
         self._database = database
         self._clock = clock
@@ -52,25 +61,29 @@ class Callbacks:
         event = processor.read_callback(
             headers=headers, body=body, now=self._clock.now_milliseconds()
         )
-        await self._answer(name, event)
+        stream = await self._stream(event.payment_id)
+        if fold_payment(stream).processor != name:
+            raise NotFound
+        key = f"{name}:{event.event_id}"
+        match event:
+            case StepAnswered():
+                await self._answer(stream, event, key=key)
+            case DisputeChanged():
+                await self._disputes.learn(fold_payment(stream), event, key=key)
 
-    async def _answer(self, name: str, event: StepAnswered) -> None:
-        """Have the answer written where its step is open; a step that has its answer keeps it."""
-        found = await self._database.execute(queries.payment_owner(event.payment_id))
+    async def _stream(self, payment_id: str) -> Stream:
+        found = await self._database.execute(queries.payment_owner(payment_id))
         if not found.rows:
             raise CallbackTooEarly(retry_after_seconds=CallbackTooEarly.seconds)
-        merchant_id = str(found.rows[0]["merchant_id"])
-        stream = await self._journal.stream(merchant_id, event.payment_id)
+        return await self._journal.existing(str(found.rows[0]["merchant_id"]), payment_id)
+
+    async def _answer(self, stream: Stream, event: StepAnswered, *, key: str) -> None:
+        """Have the answer written where its step is open; a step that has its answer keeps it."""
         if not stream.step(event.key):
             raise CallbackTooEarly(retry_after_seconds=CallbackTooEarly.seconds)
         payment = fold_payment(stream)
         outcome = next((one for one in payment.open_outcomes if one.key == event.key), None)
-        if outcome is None or payment.processor != name:
-            return
-        await self._resolution.write(
-            payment,
-            outcome,
-            event.answer,
-            key=f"{name}:{event.event_id}",
-            actor=job_actor("payments.callback"),
-        )
+        if outcome is not None:
+            await self._resolution.write(
+                payment, outcome, event.answer, key=key, actor=job_actor("payments.callback")
+            )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fintech_kernel.contracts.merchants import PricingRule
-from fintech_kernel.contracts.processors import ProcessorAnswer
+from fintech_kernel.contracts.processors import DisputeStatus, ProcessorAnswer
 from fintech_kernel.money import Money
 
 from fintech_payments.domain.events import CaptureMode, Effect
@@ -72,4 +72,35 @@ class ResolvePayment:
     effect: Effect
     refund_id: str
     answer: ProcessorAnswer
+    requested_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenDispute:
+    """A payment is disputed. Without an amount: all that is left of it.
+
+    ``reported``: the processor says so, and it is a fact; otherwise an operator does, and may be wrong.
+    ``fee`` is in the payment's currency.
+    """
+
+    payment_id: str
+    merchant_id: str
+    dispute_id: str
+    reference: str
+    amount: Money | None
+    fee: int
+    reason: str
+    reported: bool
+    requested_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseDispute:
+    """A dispute has ended."""
+
+    payment_id: str
+    merchant_id: str
+    dispute_id: str
+    status: DisputeStatus
+    reason: str
     requested_at: int

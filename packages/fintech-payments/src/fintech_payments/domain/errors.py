@@ -15,7 +15,11 @@
     ├── PaymentNotCancelable
     ├── PaymentNotRefundable
     ├── RefundExceedsCaptured
-    └── ManualCaptureUnsupported
+    ├── ManualCaptureUnsupported
+    ├── PaymentNotDisputable
+    ├── DisputeExceedsCaptured
+    ├── DisputeExists
+    └── DisputeNotOpen
     TryAgainLater
     └── CallbackTooEarly         of a callback, never recorded
 """
@@ -116,6 +120,34 @@ class ManualCaptureUnsupported(Refusal):
     title = (
         "The processor of this payment method cannot reserve an amount; let capture be automatic."
     )
+
+
+class PaymentNotDisputable(Refusal):
+    """Nothing is captured that could be disputed."""
+
+    code = "payment_not_disputable"
+    title = "The payment cannot be disputed in its state."
+
+
+class DisputeExceedsCaptured(Refusal):
+    """More than what was captured and neither refunded nor disputed."""
+
+    code = "dispute_exceeds_captured"
+    title = "The dispute exceeds what was captured and neither refunded nor disputed."
+
+
+class DisputeExists(Refusal):
+    """The processor's dispute of this name is known already."""
+
+    code = "dispute_exists"
+    title = "A dispute with this reference exists."
+
+
+class DisputeNotOpen(Refusal):
+    """The dispute has ended."""
+
+    code = "dispute_not_open"
+    title = "The dispute has ended already."
 
 
 class CallbackTooEarly(TryAgainLater):

@@ -161,13 +161,51 @@ class OutcomeClosed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DisputeOpened:
+    """The customer's bank disputes a payment: the amount is held back, and the fee taken."""
+
+    type: ClassVar[str] = "payment.dispute_opened"
+    dispute_id: str
+    reference: str
+    amount: Money
+    fee: Money
+    reason: str
+    available_on: int
+    opened_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisputeWon:
+    """The merchant was right: what was held back is the merchant's again; the fee stays."""
+
+    type: ClassVar[str] = "payment.dispute_won"
+    dispute_id: str
+    reason: str
+    closed_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisputeLost:
+    """The customer was right: what was held back goes back through the processor."""
+
+    type: ClassVar[str] = "payment.dispute_lost"
+    dispute_id: str
+    reason: str
+    closed_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentConflicted:
-    """The processor's amount is not ours: everything stops until people have looked."""
+    """The processor's amount is not ours: everything stops until people have looked.
+
+    ``effect`` is None where it is a dispute's amount, of the dispute that ``dispute_reference`` names.
+    """
 
     type: ClassVar[str] = "payment.conflicted"
-    effect: Effect
+    effect: Effect | None
     expected: Money
     reported: Money
+    dispute_reference: str = ""
 
 
 PaymentEvent: TypeAlias = (
@@ -185,5 +223,8 @@ PaymentEvent: TypeAlias = (
     | RefundFailed
     | OutcomeOpened
     | OutcomeClosed
+    | DisputeOpened
+    | DisputeWon
+    | DisputeLost
     | PaymentConflicted
 )

@@ -25,6 +25,9 @@ CODEC: Final[EventCodec[PaymentEvent]] = EventCodec(
     events.RefundFailed,
     events.OutcomeOpened,
     events.OutcomeClosed,
+    events.DisputeOpened,
+    events.DisputeWon,
+    events.DisputeLost,
     events.PaymentConflicted,
 )
 

@@ -2,7 +2,7 @@
 
 Pure: standard library and kernel value types, no clock, no randomness, no I/O. What a command leads to
 is in ``decisions``. The invariant is held here and nowhere else, at every position of every stream:
-``refunded <= captured <= authorized <= amount``.
+``refunded <= captured <= authorized <= amount`` and ``refunded + disputed <= captured``.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from fintech_kernel.contracts.merchants import PricingRule
+from fintech_kernel.contracts.processors import DisputeStatus
 from fintech_kernel.errors import InvariantBroken
 from fintech_kernel.money import Money
 
@@ -20,6 +21,9 @@ from fintech_payments.domain.events import (
     CaptureFailed,
     CaptureMode,
     CaptureRequested,
+    DisputeLost,
+    DisputeOpened,
+    DisputeWon,
     Effect,
     OutcomeClosed,
     OutcomeOpened,
@@ -87,6 +91,21 @@ class Refund:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Dispute:
+    """A dispute of a payment. ``reference`` is the processor's name of it."""
+
+    dispute_id: str
+    reference: str
+    amount: Money
+    fee: Money
+    reason: str
+    available_on: int
+    opened_at: int
+    status: DisputeStatus = DisputeStatus.OPEN
+    closed_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenOutcome:
     """A step whose answer is not known: which call, of which operation, since when."""
 
@@ -129,6 +148,7 @@ class Payment:
     fee_rule: str = ""
     available_on: int = 0
     refunds: tuple[Refund, ...] = ()
+    disputes: tuple[Dispute, ...] = ()
     open_outcomes: tuple[OpenOutcome, ...] = ()
     decline_code: str = ""
 
@@ -139,6 +159,15 @@ class Payment:
             refund.amount.amount
             for refund in self.refunds
             if refund.status is not RefundStatus.FAILED
+        )
+
+    @property
+    def disputed(self) -> int:
+        """Held back or lost by disputes; what was won is the merchant's again."""
+        return sum(
+            dispute.amount.amount
+            for dispute in self.disputes
+            if dispute.status is not DisputeStatus.WON
         )
 
     @property
@@ -169,12 +198,16 @@ class Payment:
 
     @property
     def refundable(self) -> int:
-        """What a further refund may give back."""
-        return self.captured - self.refunded
+        """What a further refund may give back, or a further dispute hold."""
+        return self.captured - self.refunded - self.disputed
 
     def refund(self, refund_id: str) -> Refund | None:
         """Return a refund by id."""
         return next((one for one in self.refunds if one.refund_id == refund_id), None)
+
+    def dispute(self, dispute_id: str) -> Dispute | None:
+        """Return a dispute by id."""
+        return next((one for one in self.disputes if one.dispute_id == dispute_id), None)
 
     def money(self, amount: int) -> Money:
         """Return an amount in the payment's currency."""
@@ -300,6 +333,21 @@ def _applied(payment: Payment, event: PaymentEvent) -> Payment:  # noqa: C901, P
                 one for one in payment.open_outcomes if one.operation_id != event.operation_id
             )
             return replace(payment, open_outcomes=still_open)
+        case DisputeOpened():
+            dispute = Dispute(
+                dispute_id=event.dispute_id,
+                reference=event.reference,
+                amount=event.amount,
+                fee=event.fee,
+                reason=event.reason,
+                available_on=event.available_on,
+                opened_at=event.opened_at,
+            )
+            return replace(payment, disputes=(*payment.disputes, dispute))
+        case DisputeWon():
+            return _dispute_ended(payment, event.dispute_id, DisputeStatus.WON, event.closed_at)
+        case DisputeLost():
+            return _dispute_ended(payment, event.dispute_id, DisputeStatus.LOST, event.closed_at)
         case PaymentConflicted():
             return replace(payment, base_status=PaymentStatus.CONFLICTED)
         case PaymentCreated():
@@ -321,6 +369,16 @@ def _refund_ended(payment: Payment, refund_id: str, status: RefundStatus, code: 
     return replace(payment, refunds=refunds)
 
 
+def _dispute_ended(payment: Payment, dispute_id: str, status: DisputeStatus, at: int) -> Payment:
+    if payment.dispute(dispute_id) is None:
+        raise InvariantBroken(f"no dispute {dispute_id}")
+    disputes = tuple(
+        replace(one, status=status, closed_at=at) if one.dispute_id == dispute_id else one
+        for one in payment.disputes
+    )
+    return replace(payment, disputes=disputes)
+
+
 def _check(before: Payment, after: Payment) -> None:
     """Hold the invariants at every position of every stream."""
     if after.status is not before.status and after.status not in TRANSITIONS[before.status]:
@@ -328,5 +386,7 @@ def _check(before: Payment, after: Payment) -> None:
     amounts = (0, after.refunded, after.captured, after.authorized, after.amount.amount)
     if list(amounts) != sorted(amounts):
         raise InvariantBroken(f"payment {after.payment_id}: amounts {amounts} are out of order")
+    if after.refundable < 0:
+        raise InvariantBroken(f"payment {after.payment_id}: refunds and disputes exceed captures")
     if after.capture_reserved < 0 or after.capturable < 0:
         raise InvariantBroken(f"payment {after.payment_id}: captures exceed the authorization")

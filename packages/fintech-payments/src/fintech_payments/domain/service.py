@@ -39,6 +39,8 @@ CAPTURE: Final = "payments.capture"
 CANCEL: Final = "payments.cancel"
 REFUND: Final = "payments.refund"
 RESOLVE: Final = "payments.resolve"
+OPEN_DISPUTE: Final = "payments.open_dispute"
+CLOSE_DISPUTE: Final = "payments.close_dispute"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ every replay are the same.
 
 from fintech_kernel.canonical import Json
 
-from fintech_payments.domain.model import Payment, Refund, RefundStatus
+from fintech_payments.domain.model import Dispute, Payment, Refund, RefundStatus
 
 
 def payment_view(payment: Payment) -> dict[str, Json]:
@@ -19,6 +19,7 @@ def payment_view(payment: Payment) -> dict[str, Json]:
         "amount_authorized": payment.authorized,
         "amount_captured": payment.captured,
         "amount_refunded": payment.refunded,
+        "amount_disputed": payment.disputed,
         "currency": payment.amount.currency,
         "capture": payment.capture,
         "method": payment.method,
@@ -54,4 +55,21 @@ def refund_view(payment: Payment, refund: Refund) -> dict[str, Json]:
             "open" if is_open and refund.status is RefundStatus.PENDING else "known"
         ),
         "created_at": refund.requested_at,
+    }
+
+
+def dispute_view(payment: Payment, dispute: Dispute) -> dict[str, Json]:
+    """Return a dispute as JSON."""
+    return {
+        "dispute_id": dispute.dispute_id,
+        "payment_id": payment.payment_id,
+        "merchant_id": payment.merchant_id,
+        "status": dispute.status,
+        "amount": dispute.amount.amount,
+        "currency": dispute.amount.currency,
+        "fee": dispute.fee.amount,
+        "reason": dispute.reason or None,
+        "reference": dispute.reference or None,
+        "opened_at": dispute.opened_at,
+        "closed_at": dispute.closed_at,
     }

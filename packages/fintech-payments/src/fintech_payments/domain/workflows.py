@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from fintech_dbclient import Database, Statement, UniqueViolation
+from fintech_kernel.canonical import Json
 from fintech_kernel.contracts.ledger import Ledger
 from fintech_kernel.contracts.processors import Outcome, Processor, ProcessorAnswer
 from fintech_kernel.contracts.writes import Write
@@ -18,10 +19,12 @@ from fintech_kernel.domain.execution import Appended, Completion, Execution, Fin
 from fintech_kernel.domain.journal import Stream, stream_id_of, stream_statement
 from loguru import logger
 
-from fintech_payments.domain import decisions, events, postings
+from fintech_payments.domain import decisions, disputes, events, postings
 from fintech_payments.domain.commands import (
     CapturePayment,
+    CloseDispute,
     CreatePayment,
+    OpenDispute,
     RefundPayment,
     ResolvePayment,
 )
@@ -31,7 +34,7 @@ from fintech_payments.domain.history import CODEC, drafts, fold_payment
 from fintech_payments.domain.model import OpenOutcome, Payment
 from fintech_payments.domain.projection import read_model
 from fintech_payments.domain.steps import Step, may_send
-from fintech_payments.domain.views import payment_view, refund_view
+from fintech_payments.domain.views import dispute_view, payment_view, refund_view
 from fintech_payments.infrastructure import queries
 
 RESEND_SECONDS: Final = (0.2, 1.0, 2.0)
@@ -204,6 +207,46 @@ class PaymentWorkflows:
             ),
         )
 
+    # --- disputes: decided by others, and only recorded here
+
+    async def run_open_dispute(self, execution: Execution) -> Finished:
+        """Hold back what is disputed."""
+        command = from_json(OpenDispute, execution.command)
+        return await self._run_dispute(
+            execution,
+            command,
+            decide=lambda payment: disputes.decide_opening(payment, command),
+        )
+
+    async def run_close_dispute(self, execution: Execution) -> Finished:
+        """Give back, or give up, what was held."""
+        command = from_json(CloseDispute, execution.command)
+        return await self._run_dispute(
+            execution,
+            command,
+            decide=lambda payment: disputes.decide_closing(payment, command),
+        )
+
+    async def _run_dispute(
+        self,
+        execution: Execution,
+        command: OpenDispute | CloseDispute,
+        *,
+        decide: Callable[[Payment], tuple[PaymentEvent, ...]],
+    ) -> Finished:
+        return await execution.conclude(
+            stream=execution.opened_stream(command.merchant_id, command.payment_id),
+            step="decide",
+            decide=lambda current: drafts(decide(fold_payment(current))),
+            complete=lambda appended: (
+                refused(appended.entries[0])
+                if appended.is_refused
+                else self._completed(
+                    execution.operation_id, appended, dispute_id=command.dispute_id
+                )
+            ),
+        )
+
     # --- an outcome that was open: concluded in the name of the original operation
 
     async def run_resolve(self, execution: Execution) -> Finished:
@@ -244,13 +287,17 @@ class PaymentWorkflows:
     # --- what follows from the rows that stand
 
     def _completed(
-        self, operation_id: str, appended: Appended, *, refund_id: str = ""
+        self,
+        operation_id: str,
+        appended: Appended,
+        *,
+        refund_id: str = "",
+        dispute_id: str = "",
     ) -> Completion:
         """Return result, ledger legs and read model, as a function of the operation's own rows."""
         payment = fold_payment(appended.as_written)
-        refund = payment.refund(refund_id)
         return Completion(
-            result=refund_view(payment, refund) if refund else payment_view(payment),
+            result=_result(payment, refund_id, dispute_id),
             writes=self._writes(operation_id, appended),
             read_models=(read_model(payment, appended.entries[-1].seq),),
         )
@@ -305,3 +352,12 @@ class PaymentWorkflows:
         except Exception as error:  # noqa: BLE001 - a processor's fault must not keep money in limbo
             logger.error("processor raised", processor=name, step=key, reason=type(error).__name__)
         return unknown
+
+
+def _result(payment: Payment, refund_id: str, dispute_id: str) -> dict[str, Json]:
+    """Return the view of what the operation was about; where it came to nothing, the payment's."""
+    refund = payment.refund(refund_id)
+    if refund is not None:
+        return refund_view(payment, refund)
+    dispute = payment.dispute(dispute_id)
+    return payment_view(payment) if dispute is None else dispute_view(payment, dispute)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from fintech_dbclient import Database, DatabaseError, Row, UniqueViolation
 from fintech_kernel.clock import Clock
-from fintech_kernel.contracts.processors import Outcome, ProcessorAnswer
+from fintech_kernel.contracts.processors import DisputeStatus, Outcome, ProcessorAnswer
 from fintech_kernel.money import Money
 from loguru import logger
 
@@ -21,6 +21,12 @@ AUTHORIZE: Final = "authorize"
 CAPTURE: Final = "capture"
 CANCEL: Final = "cancel"
 REFUND: Final = "refund"
+DISPUTES: Final = {
+    "dispute_open": DisputeStatus.OPEN,
+    "dispute_won": DisputeStatus.WON,
+    "dispute_lost": DisputeStatus.LOST,
+}
+"""Entries about disputes: nobody calls for them, they are only told."""
 FIRSTS: Final = frozenset({SALE, AUTHORIZE})
 """Effects that begin a payment."""
 

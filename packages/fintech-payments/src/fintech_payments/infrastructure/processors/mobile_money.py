@@ -13,6 +13,7 @@ from typing import Final
 from fintech_dbclient import DatabaseError
 from fintech_kernel.clock import MILLISECONDS_PER_SECOND
 from fintech_kernel.contracts.processors import (
+    DisputeChanged,
     Outcome,
     ProcessorAnswer,
     ProcessorCapabilities,
@@ -147,7 +148,9 @@ class MobileMoneyProcessor:
             return out_of_reach(key, error)
         return call.answer(now=self._books.now) if call else None
 
-    def read_callback(self, *, headers: Mapping[str, str], body: bytes, now: int) -> StepAnswered:
+    def read_callback(
+        self, *, headers: Mapping[str, str], body: bytes, now: int
+    ) -> StepAnswered | DisputeChanged:
         """Return what a letter of its own says.
 
         Raises:

@@ -12,6 +12,7 @@ from typing import Final
 from fintech_dbclient import DatabaseError
 from fintech_kernel.clock import MILLISECONDS_PER_SECOND
 from fintech_kernel.contracts.processors import (
+    DisputeChanged,
     Outcome,
     ProcessorAnswer,
     ProcessorCapabilities,
@@ -53,6 +54,7 @@ class Behaviour:
         first_answer_lost: the first call has its effect, and its answer is lost.
         first_call_fails: the first call fails and has no effect.
         amount_off: minor units that the answer reports too little.
+        dispute: how a dispute of what was taken ends that is opened later; empty where there is none.
     """
 
     summary: str
@@ -62,6 +64,7 @@ class Behaviour:
     first_answer_lost: bool = False
     first_call_fails: bool = False
     amount_off: int = 0
+    dispute: str = ""
 
 
 TOKENS: Final[Mapping[str, Behaviour]] = MappingProxyType(
@@ -108,6 +111,14 @@ TOKENS: Final[Mapping[str, Behaviour]] = MappingProxyType(
             declines={REFUND: "refund_declined"},
             later=frozenset({REFUND}),
         ),
+        "sandbox_dispute_won": Behaviour(
+            summary="what was captured is disputed later, and the merchant wins",
+            dispute="dispute_won",
+        ),
+        "sandbox_dispute_lost": Behaviour(
+            summary="what was captured is disputed later, and the merchant loses",
+            dispute="dispute_lost",
+        ),
     }
 )
 
@@ -143,6 +154,7 @@ class SandboxProcessor:
             if behaviour.first_call_fails and await self._books.is_first_try(call):
                 return ProcessorAnswer(outcome=Outcome.UNKNOWN)
             entered, is_new = await self._books.enter(call)
+            await self._dispute_later(entered)
         except DatabaseError as error:
             return out_of_reach(key, error)
         if behaviour.first_answer_lost and is_new:
@@ -172,7 +184,9 @@ class SandboxProcessor:
             return out_of_reach(key, error)
         return call.answer(now=self._books.now) if call else None
 
-    def read_callback(self, *, headers: Mapping[str, str], body: bytes, now: int) -> StepAnswered:
+    def read_callback(
+        self, *, headers: Mapping[str, str], body: bytes, now: int
+    ) -> StepAnswered | DisputeChanged:
         """Return what a letter of its own says.
 
         Raises:
@@ -197,9 +211,23 @@ class SandboxProcessor:
                 behaviour_of(first.token),
             )
             entered, _ = await self._books.enter(call)
+            await self._dispute_later(entered)
         except DatabaseError as error:
             return out_of_reach(key, error)
         return entered.answer(now=self._books.now)
+
+    async def _dispute_later(self, call: Call) -> None:
+        """Enter the dispute of a sale or capture, and its end; again and again the same."""
+        end = behaviour_of(call.token).dispute
+        if not end or call.effect not in {SALE, CAPTURE}:
+            return
+        due = self._books.now
+        for effect in ("dispute_open", end):
+            due += self._late_milliseconds
+            key = f"{call.key}#{effect}"
+            await self._books.enter(
+                replace(call, key=key, effect=effect, answers_at=due, told=False)
+            )
 
     def _call(  # noqa: PLR0917 - one call, spelled out
         self,
