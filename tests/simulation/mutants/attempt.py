@@ -15,7 +15,7 @@ def main() -> None:
     more = int(sys.argv[1])
     tasks = [
         *random_tasks(100),
-        *([] if sys.argv[2:] else single_tasks(names)),
+        *single_tasks(names),
         *random_tasks(more, first=100),
     ]
     schedules = 0

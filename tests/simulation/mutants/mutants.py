@@ -41,6 +41,7 @@ SETTLEMENT_MODEL = "fintech_settlements/domain/model.py"
 SETTLEMENT_POSTINGS = "fintech_settlements/domain/postings.py"
 SETTLEMENT_QUERIES = "fintech_settlements/infrastructure/queries.py"
 MERCHANT_WORKFLOWS = "fintech_merchants/domain/workflows.py"
+MERCHANT_DECISIONS = "fintech_merchants/domain/decisions.py"
 MERCHANT_MODEL = "fintech_merchants/domain/model.py"
 MERCHANT_QUERIES = "fintech_merchants/infrastructure/queries.py"
 
@@ -52,10 +53,13 @@ MUTANTS = (
         before="step_key TEXT NOT NULL UNIQUE",
         after="step_key TEXT NOT NULL",
         kills="",
-        equivalent="all rows of a step are appended to one stream behind a head that was read and holds"
-        " none of them, so a second row of the step takes a position that is taken; the key decides"
-        " alone only where a full stream (1,000 entries) sends a refusal elsewhere, which"
-        " test_operations covers",
+        equivalent="positions are unique, and whoever appends a step has read the stream up to the"
+        " position that it takes, without a gap, and found no row of the step there. Of two rows of one"
+        " step in one stream the later one's writer had read the earlier one: it adopts it. Two"
+        " streams take rows of one step only where a stream is full for one executor and was not for"
+        " another: every position below its limit was then taken when the first read it, so the"
+        " other's insert meets the row at its position, or is read. The key guards what positions"
+        " cannot: a change of ours that appends without reading",
     ),
     Mutant(
         name="positions of a stream are not unique",
@@ -182,18 +186,9 @@ MUTANTS = (
     Mutant(
         name="what a first failure left is not driven to its end",
         file=EXECUTION,
-        before="            if isinstance(result.error, NotExecuted):\n"
-        "                results = ()\n"
-        "                continue\n",
-        after="            if isinstance(result.error, NotExecuted) and isinstance(part, Write):\n"
-        "                done.append(result)\n"
-        "                continue\n"
-        "            if isinstance(result.error, NotExecuted):\n"
-        "                results = ()\n"
-        "                continue\n",
-        kills="",
-        equivalent="a part that fails drops the results of what stood behind it in its trip, so a part"
-        " that was not executed is sent again before it is looked at",
+        before="            if result.error is not None:\n                results = ()\n",
+        after="            if result.error is not None and result.error.__class__.__name__ != 'NotExecuted':\n",
+        kills="I9",
     ),
     Mutant(
         name="a duplicate write is a failure",
@@ -332,9 +327,9 @@ MUTANTS = (
     Mutant(
         name="refunds may exceed what is left",
         file=PAYMENT_DECISIONS,
-        before="too_much = amount.amount > payment.refundable",
-        after="too_much = amount.amount > payment.captured",
-        kills="I9",
+        before="    if amount.amount > payment.refundable:\n",
+        after="    if amount.amount > payment.captured:\n",
+        kills="I2",
     ),
     Mutant(
         name="refunds under way do not count",
@@ -551,8 +546,8 @@ MUTANTS = (
     Mutant(
         name="a merchant is decided on as it was first read",
         file=MERCHANT_WORKFLOWS,
-        before="        decide=lambda stream: drafts(model.decide(fold_merchant(stream), command)),\n",
-        after="        decide=lambda stream: drafts(model.decide(fold_merchant("
+        before="        decide=lambda stream: drafts(decisions.decide(fold_merchant(stream), command)),\n",
+        after="        decide=lambda stream: drafts(decisions.decide(fold_merchant("
         "execution.opened_stream(command.merchant_id, command.merchant_id)), command)),\n",
         kills="M1",
     ),
@@ -570,5 +565,19 @@ MUTANTS = (
         before='" WHERE merchants_merchants.seq < excluded.seq"',
         after='" WHERE merchants_merchants.seq <> -1"',
         kills="M1",
+    ),
+    Mutant(
+        name="a merchant that was rejected is activated",
+        file=MERCHANT_DECISIONS,
+        before="            _check_verified(state)\n",
+        after="",
+        kills="M4",
+    ),
+    Mutant(
+        name="a merchant's bank account is named and not kept",
+        file=MERCHANT_WORKFLOWS,
+        before="        writes=writes,\n        read_models",
+        after="        read_models",
+        kills="M2",
     ),
 )

@@ -20,7 +20,8 @@ sys.path.insert(0, str(HERE))
 
 from mutants import MUTANTS, Mutant  # noqa: E402 - a neighbour, not a package
 
-TIMEOUT_SECONDS = 900
+TIMEOUT_SECONDS = 3_600
+"""Much longer than any attempt takes; a schedule that never ends is a finding of the simulator's own."""
 
 
 def copy_sources(folder: Path) -> Path:
@@ -42,10 +43,7 @@ def attempt(mutant: Mutant, folder: Path, schedules: int) -> str:
     file.write_text(prepared(mutant, original))
     try:
         done = subprocess.run(
-            [
-                *(sys.executable, str(HERE / "attempt.py"), str(schedules)),
-                *(["random"] if mutant.equivalent else []),
-            ],
+            [sys.executable, str(HERE / "attempt.py"), str(schedules)],
             env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": ""},
             capture_output=True,
             text=True,
@@ -53,7 +51,7 @@ def attempt(mutant: Mutant, folder: Path, schedules: int) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return "KILLED I9 by running for ever"
+        return f"BROKEN no verdict within {TIMEOUT_SECONDS} s"
     finally:
         file.write_text(original)
         os.utime(file)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from fintech_dbclient import Database, NotExecuted, Result, Row, Statement, UniqueViolation
+from fintech_dbclient import Database, Result, Row, Statement, UniqueViolation
 from loguru import logger
 
 from fintech_kernel.canonical import Json, canonical_json
@@ -384,9 +384,6 @@ class Execution:
                 remaining = [_statement(part) for part in parts[len(done) :]]
                 results = await self.database.run(remaining)
             part, result, results = parts[len(done)], results[0], results[1:]
-            if isinstance(result.error, NotExecuted):
-                results = ()
-                continue
             if result.error is not None:
                 results = ()
                 if isinstance(part, Write) and isinstance(result.error, UniqueViolation):
