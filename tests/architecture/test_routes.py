@@ -2,15 +2,20 @@
 
 from collections import Counter
 
+from fintech_kernel.contracts.credentials import CredentialDirectory
 from fintech_kernel.web.authentication import permissions_required
 from fintech_kernel.web.openapi import openapi_faults
 from fintech_kernel.web.route_rules import operations_of
 
-PUBLIC = {"health_live", "health_ready", "metrics"}
-"""Operations that need no permission: health, and metrics where APP_METRICS says so.
+PUBLIC = {"health_live", "health_ready", "metrics", "get_jwks", "receive_callback"}
+"""Operations that need no permission: health, public keys, processors' signed callbacks, and metrics where
+APP_METRICS says so.
 
 A new one here is a decision, not a habit.
 """
+
+AUTHENTICATES_BY_ITSELF = {"issue_token"}
+"""Served where somebody keeps API keys."""
 
 
 def test_every_operation_requires_a_declared_permission_or_is_known_to_be_public(app):
@@ -21,7 +26,8 @@ def test_every_operation_requires_a_declared_permission_or_is_known_to_be_public
         assert set(required) <= set(declared), route.path
         if not required:
             open_to_all.add(str(route.name))
-    assert open_to_all == PUBLIC
+    has_api_keys = app.state.context.services.find(CredentialDirectory) is not None
+    assert open_to_all == PUBLIC | (AUTHENTICATES_BY_ITSELF if has_api_keys else set())
 
 
 def test_every_declared_permission_guards_something(app):
@@ -42,9 +48,11 @@ def test_no_two_operations_share_an_id(app):
     assert [name for name, count in ids.items() if count > 1] == []
 
 
-def test_every_path_is_versioned_or_about_health(app):
+def test_every_path_is_versioned_or_well_known_or_about_health(app):
     assert [
-        path for path in app.openapi()["paths"] if not path.startswith(("/v1/", "/health/"))
+        path
+        for path in app.openapi()["paths"]
+        if not path.startswith(("/v1/", "/health/", "/.well-known/"))
     ] == []
 
 

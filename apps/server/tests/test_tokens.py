@@ -15,7 +15,7 @@ from fintech_server.development import DataFolder
 def verified(token: str, settings: dict[str, object] | None = None) -> Actor:
     loaded = load_settings([SettingsSpec(name="kernel", model=KernelSettings)], settings)
     kernel = cast("KernelSettings", loaded["kernel"])
-    return TokenVerifier(kernel, SystemClock()).verify(token.strip())
+    return TokenVerifier(kernel, SystemClock()).verify(token.strip()).actor
 
 
 def test_a_token_of_the_data_folder_names_its_principal(run: Any, empty_folder: Path) -> None:

@@ -11,18 +11,21 @@ from pydantic_settings import BaseSettings
 from fintech_kernel.clock import Clock
 from fintech_kernel.contracts.payouts import PayoutRail
 from fintech_kernel.contracts.processors import Processor
+from fintech_kernel.domain.access import Access
 from fintech_kernel.domain.audit_access import AuditAccess
 from fintech_kernel.domain.denials import Denials
 from fintech_kernel.domain.events import Events
 from fintech_kernel.domain.journal import Journal
 from fintech_kernel.domain.operations import Operations
 from fintech_kernel.domain.permissions import Permissions
+from fintech_kernel.domain.revocations import Revocations
 from fintech_kernel.domain.sealing import Sealer
 from fintech_kernel.domain.transparency import TransparencyLog
 from fintech_kernel.identifiers import Identifiers
 from fintech_kernel.observability.metrics import Metrics
 from fintech_kernel.security.secrets import KeyRing
-from fintech_kernel.security.tokens import TokenIssuer, TokenVerifier
+from fintech_kernel.security.token_keys import KeySet
+from fintech_kernel.security.tokens import TokenIssuer
 from fintech_kernel.services import Services
 from fintech_kernel.settings import KernelSettings
 
@@ -48,7 +51,9 @@ class AppContext:
     metrics: Metrics
     permissions: Permissions
     keyring: KeyRing
-    tokens: TokenVerifier
+    access: Access
+    revocations: Revocations
+    token_keys: KeySet
     token_issuer: TokenIssuer | None
     jitter: Random = field(default_factory=Random)
     services: Services = field(default_factory=Services)

@@ -90,6 +90,15 @@ class KernelSettings(BaseSettings):
     jwt_public_key: SecretStr | None = None
     jwt_private_key: SecretStr | None = None
     jwt_key_id: str = "k1"
+    jwt_keys_file: str | None = Field(
+        default=None,
+        description="JWK set of signing keys, as `fintech keys rotate` writes it; it signs, and a"
+        " key that is given as well only verifies",
+    )
+    jwt_jwks_file: str | None = Field(
+        default=None,
+        description="public JWK set of an outside issuer: tokens are verified here and never issued",
+    )
     jwt_issuer: str = "fintech"
     jwt_audience: str = "fintech-api"
     jwt_lifetime_seconds: Annotated[int, Field(ge=60, le=900)] = 900
@@ -241,14 +250,27 @@ class KernelSettings(BaseSettings):
         faults: list[str] = []
         if len(self.app_secret.get_secret_value()) < SECRET_LENGTH_MIN:
             faults.append(f"APP_SECRET needs at least {SECRET_LENGTH_MIN} characters")
+        return [*faults, *self._token_key_faults()]
+
+    def _token_key_faults(self) -> list[str]:
+        given = [name for name in _KEYS_OF_SETTINGS if getattr(self, name) is not None]
+        if self.jwt_jwks_file is not None:
+            others = [*given, *(["jwt_keys_file"] if self.jwt_keys_file is not None else [])]
+            return [
+                f"{name.upper()} must not be given with JWT_JWKS_FILE: an outside issuer's keys"
+                " verify alone"
+                for name in others
+            ]
+        if self.jwt_keys_file is not None and not given:
+            return []
         if self.jwt_algorithm.startswith("HS"):
             if self.jwt_secret is None:
-                faults.append(f"JWT_SECRET is required with JWT_ALGORITHM={self.jwt_algorithm}")
-            elif len(self.jwt_secret.get_secret_value()) < SECRET_LENGTH_MIN:
-                faults.append(f"JWT_SECRET needs at least {SECRET_LENGTH_MIN} characters")
+                return [f"JWT_SECRET is required with JWT_ALGORITHM={self.jwt_algorithm}"]
+            if len(self.jwt_secret.get_secret_value()) < SECRET_LENGTH_MIN:
+                return [f"JWT_SECRET needs at least {SECRET_LENGTH_MIN} characters"]
         elif self.jwt_public_key is None:
-            faults.append(f"JWT_PUBLIC_KEY is required with JWT_ALGORITHM={self.jwt_algorithm}")
-        return faults
+            return [f"JWT_PUBLIC_KEY is required with JWT_ALGORITHM={self.jwt_algorithm}"]
+        return []
 
     def _lease_faults(self) -> list[str]:
         if self.operation_lease_seconds <= self.app_request_timeout_seconds:

@@ -11,20 +11,51 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
+from fintech_dbclient import DatabaseError, Health, Result, Statement
+from fintech_kernel.domain.access import Access
 from fintech_kernel.domain.actors import Actor
 from fintech_kernel.domain.permissions import Permissions
 from fintech_kernel.hooks import ErrorMapping, Permission
 from fintech_kernel.identifiers import RandomIdentifiers
+from fintech_kernel.infrastructure.tables import MIGRATIONS
 from fintech_kernel.observability.logging import SILENCED, configure_logging
 from fintech_kernel.security.secrets import KeyRing
 from fintech_kernel.security.tokens import TokenIssuer, TokenVerifier
 from fintech_kernel.settings import KernelSettings
+from fintech_kernel.simulation.infrastructure.model_database import ModelDatabase
 from fintech_kernel.web.middleware import install_middleware
 from fintech_kernel.web.openapi import install_openapi
 from fintech_kernel.web.problems import ProblemHandlers
 from loguru import logger
 
 NOW_MILLISECONDS = 1_800_000_000_000
+
+
+class MemoryDatabase:
+    """The kernel's tables in memory; ``calls`` are the names of the statements of each call."""
+
+    def __init__(self) -> None:
+        self._model = ModelDatabase()
+        self.calls: list[tuple[str, ...]] = []
+        self.fails_with: DatabaseError | None = None
+        for migration in MIGRATIONS:
+            for sql in migration.statements:
+                self._model.execute(Statement(name="migrate", sql=sql))
+
+    async def execute(self, statement: Statement) -> Result:
+        return (await self.run([statement]))[0].unwrap()
+
+    async def run(self, sequence: Sequence[Statement]) -> list[Result]:
+        self.calls.append(tuple(statement.name for statement in sequence))
+        if self.fails_with is not None:
+            raise self.fails_with
+        return [self._model.execute(statement) for statement in sequence]
+
+    async def health(self) -> Health:
+        return Health(engine="memory", contract="1", capabilities=frozenset(), batch_max=1)
+
+    async def close(self) -> None:
+        self._model.close()
 
 
 class StandingClock:
@@ -78,11 +109,21 @@ def permissions() -> Permissions:
 
 
 @pytest.fixture
-def context(settings: KernelSettings, clock: StandingClock, permissions: Permissions) -> Any:
+def memory() -> MemoryDatabase:
+    return MemoryDatabase()
+
+
+@pytest.fixture
+def context(
+    settings: KernelSettings,
+    clock: StandingClock,
+    permissions: Permissions,
+    memory: MemoryDatabase,
+) -> Any:
     return SimpleNamespace(
         settings=settings,
         clock=clock,
-        tokens=TokenVerifier(settings, clock),
+        access=Access(verifier=TokenVerifier(settings, clock), database=memory),
         keyring=KeyRing(settings),
         permissions=permissions,
         identifiers=RandomIdentifiers(clock),

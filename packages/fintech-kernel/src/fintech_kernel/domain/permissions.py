@@ -40,6 +40,9 @@ ROLES: Final = MappingProxyType(
 )
 """Every role there is, with its summary."""
 
+READ_PRINCIPAL: Final = "principal:read"
+"""To see who one is. No scope leaves it out: it says nothing that its token does not."""
+
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}:[a-z][a-z0-9_]{0,39}")
 
 
@@ -63,7 +66,7 @@ class Permissions:
         granted = self._roles.get(name)
         if granted is None or granted.isdisjoint(actor.roles):
             return False
-        return actor.scopes is None or name in actor.scopes
+        return actor.scopes is None or name in actor.scopes or name == READ_PRINCIPAL
 
     def require(self, actor: Actor, name: str) -> None:
         """Return where the actor has the permission.
@@ -85,6 +88,10 @@ class Permissions:
     def of_role(self, role: str) -> tuple[str, ...]:
         """Return the permissions of a role, sorted."""
         return tuple(name for name in self.names() if role in self._roles[name])
+
+    def of_actor(self, actor: Actor) -> tuple[str, ...]:
+        """Return what an actor may do, sorted."""
+        return tuple(name for name in self.names() if self.allows(actor, name))
 
     def declarations(self) -> tuple[Permission, ...]:
         """Return the declarations, sorted by name."""

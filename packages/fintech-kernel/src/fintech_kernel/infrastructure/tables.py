@@ -130,4 +130,21 @@ RETENTION: Final = Migration(
     ),
 )
 
-MIGRATIONS: Final = (OPERATIONS, JOURNAL, EVENTS, AUDIT, RETENTION)
+REVOCATIONS: Final = Migration(
+    number=6,
+    name="revocations",
+    statements=(
+        """
+        CREATE TABLE IF NOT EXISTS revocations (
+            revocation_key TEXT NOT NULL PRIMARY KEY,
+            revocation_id TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            value TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            revoked_at BIGINT NOT NULL)
+        """,
+        "CREATE INDEX IF NOT EXISTS revocations_id ON revocations (revocation_id)",
+    ),
+)
+
+MIGRATIONS: Final = (OPERATIONS, JOURNAL, EVENTS, AUDIT, RETENTION, REVOCATIONS)

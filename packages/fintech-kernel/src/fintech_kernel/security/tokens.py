@@ -1,9 +1,10 @@
-"""Access tokens: JWTs of RFC 9068 (``at+jwt``), signed with one key by one algorithm.
+"""Access tokens: JWTs of RFC 9068 (``at+jwt``), each signed with one key by that key's one algorithm.
 
-PyJWT's algorithms check the signature. Everything else is checked here, against the clock that was
-given and over JSON that was read strictly: a claim that occurs twice, a float for a time, a header
-that brings its own key are refused. Whatever is wrong, the caller gets one and the same
-``Unauthenticated``; the reason is its ``__cause__``, for the log.
+The header's ``kid`` chooses the key among those that were read at start, and PyJWT's algorithms check
+the signature. Everything else is checked here, against the clock that was given and over JSON that was
+read strictly: a claim that occurs twice, a float for a time, a header that brings its own key are
+refused. Whatever is wrong, the caller gets one and the same ``Unauthenticated``; the reason is its
+``__cause__``, for the log. Whether a token was revoked since is asked elsewhere (``domain.access``).
 
 A principal belongs to a merchant and has merchant roles, or to the platform and has platform roles.
 A token that mixes them, or that has merchant roles without a merchant, is refused: read loosely it
@@ -14,24 +15,18 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from typing import Final, TypeAlias
+from typing import Final
 
 import jwt
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import (
-    SECP256R1,
-    EllipticCurvePrivateKey,
-    EllipticCurvePublicKey,
-)
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from fintech_kernel.clock import MILLISECONDS_PER_SECOND, Clock
+from fintech_kernel.domain.access import API_KEY_SUBJECT_PREFIX, AccessToken, TokenRejected
 from fintech_kernel.domain.actors import PLATFORM, Actor
 from fintech_kernel.domain.permissions import MERCHANT_ROLES, PLATFORM_ROLES
-from fintech_kernel.errors import StartupFault, Unauthenticated
+from fintech_kernel.errors import InvariantBroken, StartupFault, Unauthenticated
 from fintech_kernel.identifiers import MERCHANT_ID, Identifiers
+from fintech_kernel.security.key_sets import key_set
+from fintech_kernel.security.token_keys import KeySet, SignKey, TokenKey
 from fintech_kernel.settings import KernelSettings
 from fintech_kernel.strict_json import NotStrictJson, SentJson, parse_strict_json
 
@@ -44,6 +39,9 @@ CLOCK_LEEWAY_SECONDS: Final = 30
 ROLES_MAX: Final = 8
 """Roles in one token."""
 
+SCOPES_MAX: Final = 64
+"""Scopes in one token."""
+
 AUDIENCES_MAX: Final = 8
 """Audiences in one token."""
 
@@ -51,80 +49,71 @@ TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 - the media type of RFC 9068, not a p
 RESERVED_SUBJECT_PREFIX: Final = "job:"
 """Subjects of our own jobs; nobody can log in as one of them."""
 
-HMAC_KEY_BYTES_MIN: Final = {"HS256": 32, "HS384": 48, "HS512": 64}
-"""A key must be at least as long as the hash (RFC 7518 section 3.2)."""
-
-RSA_KEY_BITS_MIN: Final = 2_048
+HEADER_MEMBERS: Final = frozenset({"alg", "typ", "kid"})
+"""What a header holds, and nothing else: no key, no address of one, nothing to be understood."""
 
 _COMPACT: Final = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 _SUBJECT: Final = re.compile(r"[A-Za-z0-9_.:@|+-]{1,128}")
 _TOKEN_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
-
-_VerifyKey: TypeAlias = "bytes | RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey"
-_SignKey: TypeAlias = "bytes | RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey"
-
-
-class TokenRejected(Exception):
-    """Why a token is not accepted: fixed text, for logs. It never reaches a client."""
+_SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,128}")
 
 
 class TokenVerifier:
-    """Verifies tokens with the one key and the one algorithm of the settings."""
+    """Verifies tokens with the keys that were read at start."""
 
-    def __init__(self, settings: KernelSettings, clock: Clock) -> None:
-        """Read the key.
+    def __init__(self, settings: KernelSettings, clock: Clock, keys: KeySet | None = None) -> None:
+        """Take the keys; None reads those of the settings.
 
         Raises:
-            StartupFault: the key is missing, malformed, too weak, or of another algorithm.
+            StartupFault: a key is missing, malformed, too weak, or of another algorithm.
         """
-        self._header = {
-            "alg": settings.jwt_algorithm,
-            "typ": TOKEN_TYPE,
-            "kid": settings.jwt_key_id,
-        }
-        self._algorithm = jwt.get_algorithm_by_name(settings.jwt_algorithm)
-        self._key: object = self._algorithm.prepare_key(_verification_key(settings))
+        self._keys = keys or key_set(settings)
         self._issuer = settings.jwt_issuer
         self._audience = settings.jwt_audience
         self._lifetime_seconds_max = settings.jwt_lifetime_seconds
         self._clock = clock
 
-    def verify(self, token: str) -> Actor:
-        """Return whom a token names.
+    def verify(self, token: str) -> AccessToken:
+        """Return what a token says.
 
         Raises:
             Unauthenticated: for every fault alike; ``__cause__`` says which.
         """
         try:
-            claims = self._signed_claims(token)
+            key, claims = self._signed_claims(token)
             self._check_times(claims)
             self._check_names(claims)
-            return _actor(claims)
+            return _access_token(claims, key)
         except TokenRejected as reason:
             raise Unauthenticated(Unauthenticated.code) from reason
 
-    def _signed_claims(self, token: str) -> Mapping[str, SentJson]:
-        if len(token) > TOKEN_CHARACTERS_MAX:
-            raise TokenRejected("longer than a token may be")
-        parts = _COMPACT.fullmatch(token)
-        if parts is None:
-            raise TokenRejected("not three base64url parts")
-        header, payload, signature = (_decoded(part) for part in parts.groups())
-        self._check_header(_json_object(header, "header"))
-        signed = token.rpartition(".")[0].encode()
-        if not self._algorithm.verify(signed, self._key, signature):
+    def _signed_claims(self, token: str) -> tuple[TokenKey, Mapping[str, SentJson]]:
+        header, payload, signature = parts_of(token)
+        key = self._key(header)
+        if not key.has_signed(token.rpartition(".")[0].encode(), signature):
             raise TokenRejected("signature does not fit")
-        return _json_object(payload, "payload")
+        return key, json_object(payload, "payload")
 
-    def _check_header(self, header: Mapping[str, SentJson]) -> None:
-        for name, expected in self._header.items():
-            if header.get(name) != expected:
-                raise TokenRejected(f"{name} is not {expected}")
-        if len(header) != len(self._header):
+    def _key(self, raw_header: bytes) -> TokenKey:
+        header = json_object(raw_header, "header")
+        if header.keys() ^ HEADER_MEMBERS:
             raise TokenRejected("header must hold alg, typ and kid, and nothing else")
+        if header["typ"] != TOKEN_TYPE:
+            raise TokenRejected(f"typ is not {TOKEN_TYPE}")
+        key = self._keys.find(header["kid"])
+        if key is None:
+            raise TokenRejected("kid names no key of ours")
+        if header["alg"] != key.algorithm:
+            raise TokenRejected("alg is not its key's")
+        if key.is_retired(self._now()):
+            raise TokenRejected("its key is retired")
+        return key
+
+    def _now(self) -> int:
+        return self._clock.now_milliseconds() // MILLISECONDS_PER_SECOND
 
     def _check_times(self, claims: Mapping[str, SentJson]) -> None:
-        now = self._clock.now_milliseconds() // MILLISECONDS_PER_SECOND
+        now = self._now()
         expires, issued = _seconds(claims, "exp"), _seconds(claims, "iat")
         if now >= expires + CLOCK_LEEWAY_SECONDS:
             raise TokenRejected("expired")
@@ -141,9 +130,6 @@ class TokenVerifier:
         audience = claims.get("aud")
         if audience != self._audience and not self._is_among(audience):
             raise TokenRejected("aud does not name us")
-        token_id = claims.get("jti")
-        if not isinstance(token_id, str) or not _TOKEN_ID.fullmatch(token_id):
-            raise TokenRejected("jti is missing or malformed")
 
     def _is_among(self, audience: SentJson) -> bool:
         return (
@@ -155,33 +141,50 @@ class TokenVerifier:
 
 
 class TokenIssuer:
-    """Issues tokens that a ``TokenVerifier`` with the same settings accepts."""
+    """Issues tokens that a ``TokenVerifier`` of the same deployment accepts."""
 
-    def __init__(self, settings: KernelSettings, clock: Clock, identifiers: Identifiers) -> None:
-        """Read the key.
+    def __init__(
+        self,
+        settings: KernelSettings,
+        clock: Clock,
+        identifiers: Identifiers,
+        keys: KeySet | None = None,
+    ) -> None:
+        """Take the keys; None reads those of the settings.
 
         Raises:
-            StartupFault: there is no key to sign with, or it is malformed or too weak.
+            StartupFault: there is no key to sign with, or one is malformed or too weak.
         """
-        self._algorithm = settings.jwt_algorithm
-        self._key = _signing_key(settings)
-        self._key_id = settings.jwt_key_id
+        self._keys = keys or key_set(settings)
+        if not self._keys.can_sign:
+            raise StartupFault(
+                ["JWT_PRIVATE_KEY is required to issue tokens, or JWT_KEYS_FILE with a signing key"]
+            )
         self._issuer = settings.jwt_issuer
         self._audience = settings.jwt_audience
-        self._lifetime_seconds_max = settings.jwt_lifetime_seconds
+        self.lifetime_seconds_max: Final = settings.jwt_lifetime_seconds
         self._clock = clock
         self._identifiers = identifiers
 
-    def issue(self, actor: Actor, *, lifetime_seconds: int | None = None) -> str:
+    def issue(
+        self, actor: Actor, *, lifetime_seconds: int | None = None, client_id: str | None = None
+    ) -> str:
         """Return a token for ``actor``; without a lifetime it lives as long as tokens may.
+
+        ``client_id`` names the API key that it is issued for.
 
         Raises:
             ValueError: the actor could not log in with it, or the lifetime is out of bounds.
+            InvariantBroken: every key is retired, or signs later.
         """
-        lifetime = self._lifetime_seconds_max if lifetime_seconds is None else lifetime_seconds
-        if not 0 < lifetime <= self._lifetime_seconds_max:
-            raise ValueError(f"a token lives 1 to {self._lifetime_seconds_max} seconds")
+        maximum = self.lifetime_seconds_max
+        lifetime = maximum if lifetime_seconds is None else lifetime_seconds
+        if not 0 < lifetime <= maximum:
+            raise ValueError(f"a token lives 1 to {maximum} seconds")
         now = self._clock.now_milliseconds() // MILLISECONDS_PER_SECOND
+        key = self._keys.signer(now)
+        if key is None:
+            raise InvariantBroken("no key signs tokens now")
         claims: dict[str, SentJson] = {
             "iss": self._issuer,
             "aud": self._audience,
@@ -193,12 +196,79 @@ class TokenIssuer:
         }
         if not actor.is_platform:
             claims["merchant_id"] = actor.merchant_id
+        if actor.scopes is not None:
+            claims["scope"] = " ".join(actor.scopes)
+        if client_id is not None:
+            claims["client_id"] = client_id
         try:
-            _actor(claims)
+            _access_token(claims, key)
         except TokenRejected as reason:
             raise ValueError(f"no token for this actor: {reason}") from None
-        headers = {"typ": TOKEN_TYPE, "kid": self._key_id}
-        return jwt.encode(claims, self._key, algorithm=self._algorithm, headers=headers)
+        headers = {"typ": TOKEN_TYPE, "kid": key.key_id}
+        return jwt.encode(claims, _signing_half(key), algorithm=key.algorithm, headers=headers)
+
+
+def parts_of(token: str) -> tuple[bytes, bytes, bytes]:
+    """Return header, payload and signature of a token, decoded and unchecked.
+
+    Raises:
+        TokenRejected: it is no compact JWS.
+    """
+    if len(token) > TOKEN_CHARACTERS_MAX:
+        raise TokenRejected("longer than a token may be")
+    parts = _COMPACT.fullmatch(token)
+    if parts is None:
+        raise TokenRejected("not three base64url parts")
+    header, payload, signature = (_decoded(part) for part in parts.groups())
+    return header, payload, signature
+
+
+def json_object(raw: bytes, name: str) -> Mapping[str, SentJson]:
+    """Return an object of a token.
+
+    Raises:
+        TokenRejected: it is none, or not strict JSON.
+    """
+    try:
+        value = parse_strict_json(raw)
+    except NotStrictJson as error:
+        raise TokenRejected(f"{name}: {error.rule}") from None
+    if not isinstance(value, dict):
+        raise TokenRejected(f"{name} is not an object")
+    return value
+
+
+def _access_token(claims: Mapping[str, SentJson], key: TokenKey) -> AccessToken:
+    actor = _actor(claims)
+    return AccessToken(
+        actor=actor,
+        key_id=key.key_id,
+        token_id=_token_id(claims),
+        issued_at=_seconds(claims, "iat"),
+        expires_at=_seconds(claims, "exp"),
+        client_id=_client_id(claims, actor, key),
+    )
+
+
+def _client_id(claims: Mapping[str, SentJson], actor: Actor, key: TokenKey) -> str | None:
+    """Return the API key that a token was issued for.
+
+    RFC 9068 has an outside issuer name its own clients there: those are no keys of ours, and such an
+    issuer cannot speak for one of them.
+    """
+    is_of_api_key = actor.subject.startswith(API_KEY_SUBJECT_PREFIX)
+    if key.is_outside:
+        if is_of_api_key:
+            raise TokenRejected("sub is reserved for API keys")
+        return None
+    client_id = claims.get("client_id")
+    if client_id is None and "client_id" not in claims and not is_of_api_key:
+        return None
+    if not isinstance(client_id, str) or actor.subject != API_KEY_SUBJECT_PREFIX + client_id:
+        raise TokenRejected("sub and client_id do not name one API key")
+    if actor.is_platform:
+        raise TokenRejected("an API key is a merchant's")
+    return client_id
 
 
 def _actor(claims: Mapping[str, SentJson]) -> Actor:
@@ -211,7 +281,12 @@ def _actor(claims: Mapping[str, SentJson]) -> Actor:
     if "merchant_id" in claims:
         merchant_id = _merchant_id(claims["merchant_id"])
     known = MERCHANT_ROLES if merchant_id else PLATFORM_ROLES
-    return Actor(subject=subject, roles=_roles(claims.get("roles"), known), merchant_id=merchant_id)
+    return Actor(
+        subject=subject,
+        roles=_roles(claims.get("roles"), known),
+        merchant_id=merchant_id,
+        scopes=_scopes(claims["scope"]) if "scope" in claims else None,
+    )
 
 
 def _merchant_id(claim: SentJson) -> str:
@@ -227,6 +302,22 @@ def _roles(claim: SentJson, known: frozenset[str]) -> tuple[str, ...]:
     if len(roles) != len(claim) or len(set(roles)) != len(roles):
         raise TokenRejected("roles are unknown, repeated, or of the other kind of principal")
     return roles
+
+
+def _scopes(claim: SentJson) -> tuple[str, ...]:
+    """Return the scopes of a token (RFC 6749 section 3.3)."""
+    names = claim.split(" ", SCOPES_MAX) if isinstance(claim, str) else []
+    is_list = 0 < len(names) <= SCOPES_MAX and len(set(names)) == len(names)
+    if not is_list or not all(map(_SCOPE.fullmatch, names)):
+        raise TokenRejected("scope is no list of names, a space between")
+    return tuple(names)
+
+
+def _token_id(claims: Mapping[str, SentJson]) -> str:
+    token_id = claims.get("jti")
+    if not isinstance(token_id, str) or not _TOKEN_ID.fullmatch(token_id):
+        raise TokenRejected("jti is missing or malformed")
+    return token_id
 
 
 def _seconds(claims: Mapping[str, SentJson], name: str) -> int:
@@ -247,70 +338,7 @@ def _decoded(part: str) -> bytes:
     return raw
 
 
-def _json_object(raw: bytes, name: str) -> Mapping[str, SentJson]:
-    try:
-        value = parse_strict_json(raw)
-    except NotStrictJson as error:
-        raise TokenRejected(f"{name}: {error.rule}") from None
-    if not isinstance(value, dict):
-        raise TokenRejected(f"{name} is not an object")
-    return value
-
-
-def _verification_key(settings: KernelSettings) -> _VerifyKey:
-    if settings.jwt_algorithm.startswith("HS"):
-        return _shared_secret(settings)
-    pem = settings.jwt_public_key
-    if pem is None:
-        raise StartupFault([f"JWT_PUBLIC_KEY is required with {settings.jwt_algorithm}"])
-    try:
-        key = load_pem_public_key(pem.get_secret_value().encode())
-    except (ValueError, UnsupportedAlgorithm):
-        raise StartupFault(["JWT_PUBLIC_KEY is not a public key in PEM form"]) from None
-    match settings.jwt_algorithm, key:
-        case "RS256", RSAPublicKey() if key.key_size >= RSA_KEY_BITS_MIN:
-            return key
-        case "ES256", EllipticCurvePublicKey() if isinstance(key.curve, SECP256R1):
-            return key
-        case "EdDSA", Ed25519PublicKey():
-            return key
-        case _:
-            raise StartupFault([_other_key("JWT_PUBLIC_KEY", settings.jwt_algorithm)])
-
-
-def _signing_key(settings: KernelSettings) -> _SignKey:
-    if settings.jwt_algorithm.startswith("HS"):
-        return _shared_secret(settings)
-    pem = settings.jwt_private_key
-    if pem is None:
-        raise StartupFault(["JWT_PRIVATE_KEY is required to issue tokens"])
-    try:
-        key = load_pem_private_key(pem.get_secret_value().encode(), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise StartupFault(
-            ["JWT_PRIVATE_KEY is not an unencrypted private key in PEM form"]
-        ) from None
-    match settings.jwt_algorithm, key:
-        case "RS256", RSAPrivateKey() if key.key_size >= RSA_KEY_BITS_MIN:
-            return key
-        case "ES256", EllipticCurvePrivateKey() if isinstance(key.curve, SECP256R1):
-            return key
-        case "EdDSA", Ed25519PrivateKey():
-            return key
-        case _:
-            raise StartupFault([_other_key("JWT_PRIVATE_KEY", settings.jwt_algorithm)])
-
-
-def _other_key(name: str, algorithm: str) -> str:
-    kinds = f"RS256 takes RSA of {RSA_KEY_BITS_MIN} bits or more, ES256 P-256, EdDSA Ed25519"
-    return f"{name} does not fit {algorithm}: {kinds}"
-
-
-def _shared_secret(settings: KernelSettings) -> bytes:
-    secret = settings.jwt_secret.get_secret_value().encode() if settings.jwt_secret else b""
-    needed = HMAC_KEY_BYTES_MIN[settings.jwt_algorithm]
-    if len(secret) < needed:
-        raise StartupFault(
-            [f"JWT_SECRET needs at least {needed} bytes for {settings.jwt_algorithm}"]
-        )
-    return secret
+def _signing_half(key: TokenKey) -> SignKey:
+    if key.sign_with is None:
+        raise InvariantBroken("a key that only verifies was chosen to sign")
+    return key.sign_with

@@ -17,6 +17,7 @@ from fintech_kernel.domain import events
 from fintech_kernel.hooks import Job
 from fintech_kernel.host import PluginHost
 from fintech_kernel.identifiers import RandomIdentifiers
+from fintech_kernel.simulation import revocations
 from fintech_kernel.simulation.database import SimulatedDatabase
 from fintech_kernel.simulation.infrastructure.model_database import ModelDatabase
 from fintech_kernel.simulation.loop import SimulatedLoop
@@ -81,7 +82,7 @@ class Runtime:
 
     Args:
         plugins: modules or objects with hooks.
-        workloads: None means what the plugins offer.
+        workloads: None means the kernel's own and what the plugins offer.
     """
 
     def __init__(
@@ -90,7 +91,8 @@ class Runtime:
         logger.disable("fintech")
         for name in ("kernel", "payments", "merchants", "ledger", "settlements", "dbclient"):
             logger.disable(f"fintech_{name}")
-        self.workloads = tuple(workloads) if workloads is not None else workloads_of(plugins)
+        offered = (revocations.WORKLOAD, *workloads_of(plugins))
+        self.workloads = offered if workloads is None else tuple(workloads)
         self.world: World | None = None
         self.jitter = random.Random(0)  # noqa: S311 - a schedule, not a secret
         self.ids = random.Random(0)  # noqa: S311 - a schedule, not a secret

@@ -17,6 +17,8 @@ from loguru import logger
 
 from fintech_kernel.clock import MILLISECONDS_PER_SECOND, Clock, SystemClock
 from fintech_kernel.context import AppContext
+from fintech_kernel.contracts.credentials import CredentialDirectory
+from fintech_kernel.domain.access import Access
 from fintech_kernel.domain.audit_access import AuditAccess
 from fintech_kernel.domain.denials import Denial, Denials
 from fintech_kernel.domain.events import Events
@@ -29,6 +31,7 @@ from fintech_kernel.domain.retention import (
     RETENTION_TIMEOUT_SECONDS,
     Retention,
 )
+from fintech_kernel.domain.revocations import Revocations
 from fintech_kernel.domain.sealing import SEAL_TIMEOUT_SECONDS, Sealer
 from fintech_kernel.domain.transparency import TransparencyLog
 from fintech_kernel.errors import StartupFault
@@ -46,10 +49,13 @@ from fintech_kernel.infrastructure.tables import MIGRATIONS
 from fintech_kernel.observability.context import current_request_id
 from fintech_kernel.observability.metrics import Metrics
 from fintech_kernel.security.audit_keys import audit_keys_previous, audit_signer
+from fintech_kernel.security.grants import ClientCredentials
+from fintech_kernel.security.key_sets import key_set
 from fintech_kernel.security.secrets import KeyRing
+from fintech_kernel.security.token_keys import KeySet
 from fintech_kernel.security.tokens import TokenIssuer, TokenVerifier
 from fintech_kernel.settings import KernelSettings, load_settings
-from fintech_kernel.web import audit, health, metrics, operations
+from fintech_kernel.web import audit, auth, health, metrics, operations, token_grants
 from fintech_kernel.web.admission import OnDenied
 from fintech_kernel.web.middleware import install_middleware
 from fintech_kernel.web.openapi import install_openapi
@@ -144,6 +150,18 @@ def build_context(
     events = Events(
         database=database, clock=clock, identifiers=identifiers, jitter=jitter, metrics=counted
     )
+    token_keys = key_set(kernel)
+    runner = Operations(
+        database=database,
+        clock=clock,
+        identifiers=identifiers,
+        lease_seconds=kernel.operation_lease_seconds,
+        attempt_seconds=kernel.app_request_timeout_seconds,
+        wait_seconds=kernel.operation_wait_seconds,
+        on_finished=events.wake,
+        jitter=jitter,
+        metrics=counted,
+    )
     context = AppContext(
         settings=kernel,
         plugin_settings={name: one for name, one in loaded.items() if name != KERNEL},
@@ -151,17 +169,7 @@ def build_context(
         identifiers=identifiers,
         database=database,
         journal=Journal(database),
-        operations=Operations(
-            database=database,
-            clock=clock,
-            identifiers=identifiers,
-            lease_seconds=kernel.operation_lease_seconds,
-            attempt_seconds=kernel.app_request_timeout_seconds,
-            wait_seconds=kernel.operation_wait_seconds,
-            on_finished=events.wake,
-            jitter=jitter,
-            metrics=counted,
-        ),
+        operations=runner,
         events=events,
         sealer=Sealer(
             database=database,
@@ -173,10 +181,21 @@ def build_context(
         audit_access=AuditAccess(database=database, clock=clock, identifiers=identifiers),
         denials=Denials(database=database, clock=clock, identifiers=identifiers),
         metrics=counted,
-        permissions=Permissions([*operations.PERMISSIONS, *audit.PERMISSIONS, *host.permissions()]),
+        permissions=Permissions(
+            [
+                *operations.PERMISSIONS,
+                *audit.PERMISSIONS,
+                *auth.PERMISSIONS,
+                *host.permissions(),
+            ]
+        ),
         keyring=KeyRing(kernel),
-        tokens=TokenVerifier(kernel, clock),
-        token_issuer=_token_issuer(kernel, clock, identifiers),
+        access=Access(verifier=TokenVerifier(kernel, clock, token_keys), database=database),
+        revocations=Revocations(
+            operations=runner, database=database, identifiers=identifiers, clock=clock
+        ),
+        token_keys=token_keys,
+        token_issuer=_token_issuer(kernel, clock, identifiers, token_keys),
         jitter=jitter,
     )
     processors = {spec.name: spec.processor for spec in host.processors(context)}
@@ -185,8 +204,9 @@ def build_context(
     context = replace(context, processors=processors, payout_rails=payout_rails)
     for provider in host.service_providers():
         context.services.add(provider.provides, provider.build(context))
+    context.access.use_directory(context.services.find(CredentialDirectory))
     handlers: Sequence[OperationHandler] = host.operations(context)
-    context.operations.register(handlers)
+    context.operations.register([*auth.OPERATIONS, *handlers])
     context.events.subscribe(host.event_handlers(context), host.audit_sinks(context))
     return context
 
@@ -319,12 +339,19 @@ def _both(first: OnCall, second: OnCall | None) -> OnCall:
 
 
 def _token_issuer(
-    settings: KernelSettings, clock: Clock, identifiers: Identifiers
+    settings: KernelSettings, clock: Clock, identifiers: Identifiers, keys: KeySet
 ) -> TokenIssuer | None:
     """Return an issuer where this deployment holds a signing key; None where it only verifies."""
-    if settings.jwt_secret is None and settings.jwt_private_key is None:
+    return TokenIssuer(settings, clock, identifiers, keys) if keys.can_sign else None
+
+
+def _client_credentials(context: AppContext) -> ClientCredentials | None:
+    """Return who grants tokens where somebody keeps API keys and a key signs here."""
+    if context.token_issuer is None or context.services.find(CredentialDirectory) is None:
         return None
-    return TokenIssuer(settings, clock, identifiers)
+    return ClientCredentials(
+        access=context.access, issuer=context.token_issuer, clock=context.clock
+    )
 
 
 def _mount_routes(app: FastAPI, host: PluginHost, context: AppContext) -> None:
@@ -337,7 +364,13 @@ def _mount_routes(app: FastAPI, host: PluginHost, context: AppContext) -> None:
     app.include_router(health.health_router(checks))
     app.include_router(operations.operations_router())
     app.include_router(audit.audit_router())
-    public = [*health.PUBLIC]
+    app.include_router(auth.auth_router())
+    app.include_router(auth.jwks_router())
+    public = [*health.PUBLIC, *auth.PUBLIC]
+    credentials = _client_credentials(context)
+    if credentials is not None:
+        app.include_router(token_grants.token_router(credentials))
+        public += token_grants.PUBLIC
     if context.settings.metrics_served:
         app.include_router(metrics.metrics_router(context.metrics))
         public += metrics.PUBLIC
@@ -345,6 +378,7 @@ def _mount_routes(app: FastAPI, host: PluginHost, context: AppContext) -> None:
         {"name": "health", "description": "Whether the process runs and can serve."},
         {"name": "operations", "description": "What became of a request, by its operation."},
         audit.TAG,
+        auth.TAG,
     ]
     for declared in host.routes(context):
         mount = cast("RouteMount", declared.item)

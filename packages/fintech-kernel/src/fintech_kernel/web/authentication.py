@@ -1,8 +1,8 @@
 """``requires("payments:capture")``: who calls, and whether they may.
 
-A route takes it as a dependency. It reads the bearer token, verifies it, checks the permission and
-returns the ``Actor``. The application finds it by walking its routes and refuses to start with a route
-that neither requires a permission nor is listed public.
+A route takes it as a dependency. It reads the bearer token, asks ``Access`` who stands behind it now,
+checks the permission and returns the ``Actor``. The application finds it by walking its routes and
+refuses to start with a route that neither requires a permission nor is listed public.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,10 +13,10 @@ from fastapi import Request
 from fastapi.dependencies.models import Dependant
 from loguru import logger
 
+from fintech_kernel.domain.access import TokenRejected
 from fintech_kernel.domain.actors import Actor
 from fintech_kernel.errors import Forbidden, Unauthenticated
 from fintech_kernel.observability.context import note_principal
-from fintech_kernel.security.tokens import TokenRejected
 from fintech_kernel.web.admission import admit
 from fintech_kernel.web.context import context_of, known_actor, remember_actor
 
@@ -35,8 +35,9 @@ class RequiresPermission:
         Raises:
             Unauthenticated: there is no valid token.
             Forbidden: the principal lacks the permission.
+            NotApplied: the database did not say whether the token still counts.
         """
-        actor = known_actor(request) or _authenticated(request)
+        actor = known_actor(request) or await _authenticated(request)
         try:
             context_of(request).permissions.require(actor, self.permission)
         except Forbidden:
@@ -63,10 +64,10 @@ def requirements(dependant: Dependant) -> Iterator[RequiresPermission]:
         yield from requirements(inner)
 
 
-def _authenticated(request: Request) -> Actor:
+async def _authenticated(request: Request) -> Actor:
     try:
         token = _bearer_token(request.headers.getlist("authorization"))
-        actor = context_of(request).tokens.verify(token)
+        actor = await context_of(request).access.authenticate(token)
     except TokenRejected as reason:
         logger.debug("token refused", reason=str(reason))
         raise Unauthenticated(Unauthenticated.code) from reason

@@ -5,7 +5,7 @@ Every operation lists the problems that it can answer, by what it needs; its per
 ``x-permission``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -23,6 +23,7 @@ from fintech_kernel.errors import (
     StartupFault,
     Unauthenticated,
 )
+from fintech_kernel.web import token_grants
 from fintech_kernel.web.authentication import permissions_required
 from fintech_kernel.web.errors import BodyTooLarge, UnsupportedMediaType
 from fintech_kernel.web.idempotency import KEY_CHARACTERS_MAX
@@ -31,7 +32,8 @@ from fintech_kernel.web.route_rules import is_idempotent, operations_of
 
 OPENAPI_VERSION: Final = "3.1.0"
 
-_SCHEME: Final = "bearer"
+_BEARER: Final = "bearer"
+_OAUTH2: Final = "oauth2"
 _SCHEMA_REF: Final = "#/components/schemas/Problem"
 _RESPONSE_REF: Final = "#/components/responses/"
 _REQUEST_ID: Final = "req_01k9qq3v5kf7wsc0d3jz8y2m4t"
@@ -98,9 +100,8 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
     schemas["Problem"], nested = _problem_schemas()
     schemas.update(nested)
     components["responses"] = dict(_problem_responses())
-    components["securitySchemes"] = {
-        _SCHEME: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-    }
+    schemes = _security_schemes(app)
+    components["securitySchemes"] = schemes
     seen: dict[str, str] = {}
     for route in operations_of(app):
         if not route.include_in_schema:
@@ -110,7 +111,8 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
             raise StartupFault([f"operation id {name!r} of {route.path} is also of {seen[name]}"])
         seen[name] = str(route.path)
         for method in sorted(route.methods or ()):
-            _complete(document["paths"][route.path_format][method.lower()], route, name)
+            operation = document["paths"][route.path_format][method.lower()]
+            _complete(operation, route, name, schemes)
     return document
 
 
@@ -129,12 +131,34 @@ def openapi_faults(document: Mapping[str, Any]) -> list[str]:
     return faults
 
 
-def _complete(operation: dict[str, Any], route: RouteContext, name: str) -> None:
+def _security_schemes(app: FastAPI) -> dict[str, Any]:
+    """Return the ways to authenticate: with a token, or by getting one where they are granted."""
+    schemes: dict[str, Any] = {
+        _BEARER: {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "an access token, or an API key",
+        }
+    }
+    if any(route.name in token_grants.PUBLIC for route in operations_of(app)):
+        declared = app.state.context.permissions.declarations()
+        scopes = {permission.name: permission.summary for permission in declared}
+        flow = {"tokenUrl": token_grants.PATH, "scopes": scopes}
+        schemes[_OAUTH2] = {"type": "oauth2", "flows": {"clientCredentials": flow}}
+    return schemes
+
+
+def _complete(
+    operation: dict[str, Any], route: RouteContext, name: str, schemes: Collection[str]
+) -> None:
     operation["operationId"] = name
     required = permissions_required(route.dependant)
     idempotent = is_idempotent(route.dependant)
     if required:
-        operation["security"] = [{_SCHEME: []}]
+        operation["security"] = [
+            {scheme: list(required) if scheme == _OAUTH2 else []} for scheme in schemes
+        ]
         operation["x-permission"] = required[0] if len(required) == 1 else list(required)
     if idempotent:
         operation.setdefault("parameters", []).append(dict(_IDEMPOTENCY_PARAMETER))

@@ -148,6 +148,9 @@ class Problem(BaseModel):
     operation_id: str | None = Field(
         default=None, description="the operation, whose state can be read"
     )
+    error: str | None = Field(
+        default=None, description="the word of RFC 6749 for it, where a token was asked for"
+    )
 
 
 class ProblemCatalog:
