@@ -41,7 +41,7 @@ from fintech_kernel.domain.operations import Answer, IdempotentCall
 from fintech_kernel.errors import TryAgainLater
 from fintech_kernel.money import Money
 from fintech_kernel.testing.apps import running_app
-from fintech_merchants.domain.model import Action
+from fintech_merchants.domain.commands import Action, VerificationOutcome
 from fintech_merchants.domain.service import Merchants, NewMerchant
 from fintech_payments.domain.events import CaptureMode
 from fintech_payments.domain.service import NewPayment, Payments
@@ -232,6 +232,16 @@ class Races:
             )
         )
         merchant_id = str(created.result["merchant_id"])
+        await self._ask(
+            lambda context, call: context.services.get(Merchants).verify(
+                merchant_id,
+                VerificationOutcome.VERIFIED,
+                reference="races",
+                reason="",
+                actor=STAFF,
+                call=call,
+            )
+        )
         await self._ask(
             lambda context, call: context.services.get(Merchants).change_status(
                 merchant_id, Action.ACTIVATE, "", actor=STAFF, call=call

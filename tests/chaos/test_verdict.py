@@ -47,7 +47,10 @@ class SmallWorld:
         }
         created = await self._post(admin, "merchants.create", "/v1/merchants", new)
         merchant_id = created["merchant_id"]
-        await self._post(admin, "merchants.activate", f"/v1/merchants/{merchant_id}/activate", {})
+        path = f"/v1/merchants/{merchant_id}"
+        check = {"outcome": "verified", "reference": "small"}
+        await self._post(admin, "merchants.verify", f"{path}/verification", check)
+        await self._post(admin, "merchants.activate", f"{path}/activate", {})
         shop = Principal(subject="shop", role="merchant_operator", merchant_id=merchant_id)
         for number in range(2):
             await self._pay_and_refund(shop, f"order-{number}")

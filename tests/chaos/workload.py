@@ -70,7 +70,7 @@ class Workload:
     # --- before the faults
 
     async def onboard(self) -> None:
-        """Onboard one merchant per pricing and activate it."""
+        """Onboard one merchant per pricing, verify and activate it."""
         found: list[Principal] = []
         for rules in PRICINGS:
             body = {
@@ -81,6 +81,9 @@ class Workload:
             }
             created = await self._ask(self._call("merchants.create", "/v1/merchants", ADMIN, body))
             merchant_id = str(created.body["merchant_id"])
+            path = f"/v1/merchants/{merchant_id}/verification"
+            check = {"outcome": "verified", "reference": "chaos"}
+            await self._ask(self._call("merchants.verify", path, ADMIN, check))
             await self._ask(self._status_call(merchant_id, "activate"))
             found.append(
                 Principal(role="merchant_operator", subject="shop", merchant_id=merchant_id)

@@ -1,7 +1,12 @@
 """Merchants as the host sees them, without their siblings."""
 
 from fintech_kernel.contracts.merchants import MerchantDirectory
-from fintech_kernel.domain.permissions import MERCHANT_ROLES, PLATFORM_ROLES, Permissions
+from fintech_kernel.domain.permissions import (
+    MERCHANT_ADMIN,
+    MERCHANT_ROLES,
+    PLATFORM_ROLES,
+    Permissions,
+)
 from fintech_kernel.errors import Refusal
 from fintech_kernel.host import PluginHost
 from fintech_kernel.web.app import migrations
@@ -32,10 +37,13 @@ def test_every_refusal_has_a_status():
     }
 
 
-def test_merchants_change_nothing_about_themselves():
+def test_a_merchants_administrator_changes_contact_data_and_its_other_roles_nothing():
     permissions = Permissions(PluginHost.of([plugin]).permissions())
+    changing = {"merchants:create", "merchants:manage", "merchants:verify", "pricing:manage"}
 
     for role in MERCHANT_ROLES:
-        assert permissions.of_role(role) == ("merchants:read", "pricing:read")
-    for role in PLATFORM_ROLES:
+        granted = set(permissions.of_role(role))
+        assert changing.isdisjoint(granted)
+        assert ("merchants:update" in granted) == (role == MERCHANT_ADMIN)
+    for role in (*MERCHANT_ROLES, *PLATFORM_ROLES):
         assert {"merchants:read", "pricing:read"} <= set(permissions.of_role(role))

@@ -281,12 +281,20 @@ def _onboarding(run_id: str) -> tuple[Step, ...]:
             },
         ),
         Step(
+            name="verify-merchant",
+            title="verify it: somebody checked its documents",
+            method="POST",
+            principal=ADMIN,
+            path=lambda seen: f"/v1/merchants/{seen.merchant_id}/verification",
+            body=lambda _: {"outcome": "verified", "reference": f"kyb-{run_id}"},
+        ),
+        Step(
             name="activate-merchant",
             title="activate it",
             method="POST",
             principal=ADMIN,
             path=lambda seen: f"/v1/merchants/{seen.merchant_id}/activate",
-            body=lambda _: {"reason": "documents verified"},
+            body=lambda _: {"reason": "contract signed"},
         ),
     )
 

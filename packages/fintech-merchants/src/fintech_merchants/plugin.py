@@ -15,6 +15,7 @@ from fintech_kernel.domain.permissions import (
     PLATFORM_OPERATOR,
 )
 from fintech_kernel.hooks import (
+    CommandGroup,
     ErrorMapping,
     EventHandler,
     MigrationSet,
@@ -25,9 +26,12 @@ from fintech_kernel.hooks import (
     ServiceProvider,
     hookimpl,
 )
+from fintech_kernel.security.sealed_fields import FieldSealer
 
-from fintech_merchants.api import routes, schemas
+from fintech_merchants.api import pricing_routes, routes, schemas, status_routes
+from fintech_merchants.commands import app
 from fintech_merchants.domain import errors, service, workflows
+from fintech_merchants.domain.bank_accounts import PURPOSE, BankAccounts
 from fintech_merchants.domain.projection import MerchantProjection
 from fintech_merchants.domain.service import Merchants, MerchantStreams
 from fintech_merchants.infrastructure.tables import MIGRATIONS
@@ -60,17 +64,33 @@ def fintech_plugins() -> Sequence[PluginManifest]:
 
 @hookimpl
 def fintech_permissions() -> Sequence[Permission]:
-    """Operators onboard and manage, the administrator prices, everybody else reads."""
+    """Operators onboard, verify and manage, the administrator prices, merchants keep their contact data."""
     return [
         Permission(name=routes.CREATE, summary="Onboard merchants", roles=_ONBOARDERS),
         Permission(
-            name=routes.MANAGE, summary="Activate, suspend and close merchants", roles=_ONBOARDERS
+            name=status_routes.VERIFY,
+            summary="Record checks of who merchants are",
+            roles=_ONBOARDERS,
+        ),
+        Permission(
+            name=routes.MANAGE,
+            summary="Activate, suspend and close merchants, change how they are settled",
+            roles=_ONBOARDERS,
+        ),
+        Permission(
+            name=routes.UPDATE,
+            summary="Change merchants' contact data and metadata",
+            roles=(*_ONBOARDERS, MERCHANT_ADMIN),
         ),
         Permission(name=routes.READ, summary="See merchants", roles=_READERS),
         Permission(
-            name=routes.MANAGE_PRICING, summary="Set merchants' pricing", roles=(PLATFORM_ADMIN,)
+            name=pricing_routes.MANAGE_PRICING,
+            summary="Set merchants' pricing",
+            roles=(PLATFORM_ADMIN,),
         ),
-        Permission(name=routes.READ_PRICING, summary="See merchants' pricing", roles=_READERS),
+        Permission(
+            name=pricing_routes.READ_PRICING, summary="See merchants' pricing", roles=_READERS
+        ),
     ]
 
 
@@ -86,6 +106,10 @@ def fintech_errors() -> Sequence[ErrorMapping]:
     statuses = {
         errors.MerchantTransitionRefused: 409,
         errors.MerchantClosed: 409,
+        errors.MerchantNotVerified: 409,
+        errors.CurrencyNotRemovable: 422,
+        errors.MetadataFull: 422,
+        errors.PricingEffectiveInPast: 422,
         errors.PricingCurrencyNotEnabled: 422,
         errors.PricingAmountWithoutCurrency: 422,
         errors.PricingBoundsReversed: 422,
@@ -122,6 +146,20 @@ def fintech_operations() -> Sequence[OperationHandler]:
             run=workflows.run_create,
             present=schemas.present_creation,
         ),
+        OperationHandler(
+            name=service.VERIFY,
+            version=1,
+            opening=workflows.opening_of_change,
+            run=workflows.run_verify,
+            present=schemas.present_merchant,
+        ),
+        OperationHandler(
+            name=service.UPDATE,
+            version=1,
+            opening=workflows.opening_of_change,
+            run=workflows.run_update,
+            present=schemas.present_merchant,
+        ),
         *(
             OperationHandler(
                 name=kind,
@@ -145,13 +183,28 @@ def fintech_operations() -> Sequence[OperationHandler]:
 @hookimpl
 def fintech_routes(context: AppContext) -> Sequence[RouteMount]:
     """``/v1/merchants``."""
+    merchants = context.services.get(Merchants)
     return [
         RouteMount(
             name=NAME,
-            router=routes.build_router(context.services.get(Merchants)),
+            router=routes.build_router(merchants, context.permissions),
             tag="merchants",
-            tag_description="Onboard, activate, suspend, close and price merchants.",
-        )
+            tag_description="Onboard, verify, change, activate, suspend and close merchants.",
+        ),
+        RouteMount(
+            name="merchants.status",
+            router=status_routes.build_status_router(merchants),
+            prefix="/{merchant_id}",
+            tag="merchants",
+            tag_description="Onboard, verify, change, activate, suspend and close merchants.",
+        ),
+        RouteMount(
+            name="merchants.pricing",
+            router=pricing_routes.build_pricing_router(merchants),
+            prefix="/{merchant_id}/pricing",
+            tag="pricing",
+            tag_description="Price merchants in versions, and preview fees.",
+        ),
     ]
 
 
@@ -162,8 +215,14 @@ def fintech_event_handlers(context: AppContext) -> Sequence[EventHandler]:
     return [EventHandler(name="merchants.read_model", event="merchant.*", handle=projection.handle)]
 
 
+@hookimpl
+def fintech_commands() -> Sequence[CommandGroup]:
+    """``fintech merchants``."""
+    return [CommandGroup(name=NAME, app=app)]
+
+
 def _directory(context: AppContext) -> MerchantDirectory:
-    return MerchantStreams(context.journal)
+    return MerchantStreams(journal=context.journal, clock=context.clock)
 
 
 def _merchants(context: AppContext) -> Merchants:
@@ -173,4 +232,7 @@ def _merchants(context: AppContext) -> Merchants:
         database=context.database,
         identifiers=context.identifiers,
         clock=context.clock,
+        bank_accounts=BankAccounts(
+            sealer=FieldSealer(context.keyring, purpose=PURPOSE), identifiers=context.identifiers
+        ),
     )

@@ -1,17 +1,19 @@
-"""Merchants, simulated: onboard, activate, suspend, close, price."""
+"""Merchants, simulated: onboard, verify, activate, suspend, close, change, price."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from fintech_kernel.context import AppContext
-from fintech_kernel.contracts.merchants import PricingRule, RefundPolicy
+from fintech_kernel.contracts.merchants import BankAccountKind, PricingRule, RefundPolicy
 from fintech_kernel.domain.operations import Answer, IdempotentCall
 from fintech_kernel.simulation.client import Client, staff
 from fintech_kernel.simulation.workload import Action, Script, Workflow, Workload
 from fintech_kernel.simulation.world import World
 
-from fintech_merchants.domain.model import Action as StatusAction
-from fintech_merchants.domain.service import Merchants, NewMerchant
+from fintech_merchants.domain.bank_accounts import BankAccountDetails
+from fintech_merchants.domain.commands import Action as StatusAction
+from fintech_merchants.domain.commands import VerificationOutcome
+from fintech_merchants.domain.service import MerchantPatch, Merchants, NewMerchant
 
 CURRENCY: Final = "KES"
 MINIMUM: Final = 500
@@ -71,6 +73,44 @@ async def change(client: Client, merchant_id: str, action: str) -> Answer | None
     return await client.ask(f"merchants.{action}", actor, send)
 
 
+async def verify(
+    client: Client,
+    merchant_id: str,
+    outcome: VerificationOutcome = VerificationOutcome.VERIFIED,
+) -> Answer | None:
+    """Record what came of a check of a merchant."""
+    actor = staff()
+
+    async def send(context: AppContext, call: IdempotentCall) -> Answer:
+        return await context.services.get(Merchants).verify(
+            merchant_id, outcome, reference="check", reason="seen", actor=actor, call=call
+        )
+
+    return await client.ask(f"merchants.verify {outcome}", actor, send)
+
+
+async def update(client: Client, merchant_id: str, till: str) -> Answer | None:
+    """Change a merchant's metadata and the account that it is paid out to."""
+    actor = staff()
+    patch = MerchantPatch(
+        metadata={"till": till},
+        bank_account=BankAccountDetails(
+            kind=BankAccountKind.MOBILE_WALLET,
+            country="KE",
+            bank_code="mpesa",
+            number="+254712345678",
+            details={"msisdn": "+254712345678"},
+        ),
+    )
+
+    async def send(context: AppContext, call: IdempotentCall) -> Answer:
+        return await context.services.get(Merchants).update(
+            merchant_id, patch, actor=actor, call=call
+        )
+
+    return await client.ask(f"merchants.update {till}", actor, send)
+
+
 async def price(client: Client, merchant_id: str, basis_points: int) -> Answer | None:
     """Replace a merchant's pricing."""
     actor = staff()
@@ -87,17 +127,51 @@ async def _one(client: Client) -> None:
     await create(client)
 
 
-async def _one_active(client: Client) -> None:
+async def _one_verified(client: Client) -> None:
     merchant_id = await create(client)
     if merchant_id is not None:
+        await verify(client, merchant_id)
+
+
+async def _one_active(client: Client, *, delay_days: int = 0) -> None:
+    merchant_id = await create(client, delay_days=delay_days)
+    if merchant_id is not None:
+        await verify(client, merchant_id)
         await change(client, merchant_id, "activate")
 
 
 async def _two_active(client: Client) -> None:
     await _one_active(client)
-    merchant_id = await create(client, delay_days=1)
+    await _one_active(client, delay_days=1)
+
+
+async def _verify_first(client: Client) -> None:
+    await verify(client, client.notes["merchants"][0])
+
+
+async def _reject_and_activate(client: Client) -> None:
+    merchant_id = client.notes["merchants"][0]
+    await verify(client, merchant_id, VerificationOutcome.REJECTED)
+    await change(client, merchant_id, "activate")
+
+
+async def _update_twice(client: Client) -> None:
+    merchant_id = client.notes["merchants"][0]
+    for till in ("1", "2"):
+        await update(client, merchant_id, till)
+
+
+async def _update_any(client: Client) -> None:
+    merchant_id = client.pick("merchants")
     if merchant_id is not None:
-        await change(client, merchant_id, "activate")
+        await update(client, merchant_id, client.world.draw.choice("12345"))
+
+
+async def _verify_any(client: Client) -> None:
+    """Verify and never reject: whoever waits for a payout must be able to be active again."""
+    merchant_id = client.pick("merchants")
+    if merchant_id is not None:
+        await verify(client, merchant_id)
 
 
 def _changes(*actions: str) -> Script:
@@ -152,6 +226,59 @@ def status_follows_the_table(world: World) -> Iterator[str]:
             yield f"the list shows {stream} as {shown.get(stream.partition('/')[0])}, it is {status}"
 
 
+def only_the_verified_are_activated(world: World) -> Iterator[str]:
+    """M4: when a merchant is activated, its latest check went well."""
+    verified: set[str] = set()
+    for row in world.entries():
+        stream = row["stream_id"]
+        match row["type"]:
+            case "merchant.verified":
+                verified.add(stream)
+            case "merchant.rejected":
+                verified.discard(stream)
+            case "merchant.activated" if stream not in verified:
+                yield f"{row['entry_id']}: activated and not verified"
+            case _:
+                pass
+
+
+def accounts_are_kept(world: World) -> Iterator[str]:
+    """M2: the account that a merchant is paid out to is kept, once, as the journal tells it."""
+    kept = {row["account_id"]: row for row in world.model.rows("merchants_bank_accounts")}
+    for row in world.entries():
+        if row["type"] != "merchant.updated" or not row["content"]["settlement"]:
+            continue
+        told = row["content"]["settlement"]["bank_account"]
+        account = kept.get(told["account_id"])
+        if account is None:
+            yield f"{row['entry_id']}: {told['account_id']} is told and not kept"
+        elif (account["merchant_id"], account["masked"]) != (
+            row["stream_id"].partition("/")[0],
+            told["masked"],
+        ):
+            yield f"{row['entry_id']}: {told['account_id']} is kept as another"
+
+
+def metadata_is_listed(world: World) -> Iterator[str]:
+    """M3: the pairs that lists are narrowed by are those of the last change."""
+    told = {
+        row["stream_id"].partition("/")[0]: row["content"]["metadata"]
+        for row in world.entries()
+        if row["type"] == "merchant.updated" and row["content"]["metadata"] is not None
+    }
+    versions = {
+        row["merchant_id"]: row["metadata_version"]
+        for row in world.model.rows("merchants_merchants")
+    }
+    listed: dict[str, dict[str, str]] = {}
+    for row in world.model.rows("merchants_metadata"):
+        if row["version"] == versions.get(row["merchant_id"]):
+            listed.setdefault(row["merchant_id"], {})[row["name"]] = row["value"]
+    for merchant_id, pairs in told.items():
+        if listed.get(merchant_id, {}) != pairs:
+            yield f"{merchant_id} is found by {listed.get(merchant_id)}, it has {pairs}"
+
+
 WORKLOAD: Final = Workload(
     name="merchants",
     prepare=_two_active,
@@ -159,16 +286,31 @@ WORKLOAD: Final = Workload(
     workflows=(
         Workflow(name="merchants.onboard", kinds=("merchants.create",), run=_one),
         Workflow(
+            name="merchants.verify", kinds=("merchants.verify",), setup=_one, run=_verify_first
+        ),
+        Workflow(
+            name="merchants.reject",
+            kinds=("merchants.verify", "merchants.activate"),
+            setup=_one,
+            run=_reject_and_activate,
+        ),
+        Workflow(
             name="merchants.activate",
             kinds=("merchants.activate",),
-            setup=_one,
+            setup=_one_verified,
             run=_changes("activate"),
         ),
         Workflow(
             name="merchants.activate_twice",
             kinds=("merchants.activate",),
-            setup=_one,
+            setup=_one_verified,
             run=_changes("activate", "activate"),
+        ),
+        Workflow(
+            name="merchants.update",
+            kinds=("merchants.update",),
+            setup=_one_active,
+            run=_update_twice,
         ),
         Workflow(
             name="merchants.suspend",
@@ -192,7 +334,14 @@ WORKLOAD: Final = Workload(
     actions=(
         Action(name="merchants.onboard", weight=1, run=_one),
         Action(name="merchants.change", weight=3, run=_change_any),
+        Action(name="merchants.verify", weight=1, run=_verify_any),
+        Action(name="merchants.update", weight=2, run=_update_any),
         Action(name="merchants.price", weight=2, run=_price_any),
     ),
-    invariants={"M1": status_follows_the_table},
+    invariants={
+        "M1": status_follows_the_table,
+        "M2": accounts_are_kept,
+        "M3": metadata_is_listed,
+        "M4": only_the_verified_are_activated,
+    },
 )

@@ -47,6 +47,15 @@ async def _onboard(app: RunningApp, **changes: Any) -> str:
     return answer.json()["merchant_id"]
 
 
+async def _verify(app: RunningApp, merchant_id: str, outcome: str = "verified"):
+    return await app.post(
+        f"/v1/merchants/{merchant_id}/verification",
+        {"outcome": outcome, "reference": "kyb-1", "reason": "seen"},
+        key=key(),
+        headers=app.headers(PLATFORM_OPERATOR),
+    )
+
+
 async def _act(app: RunningApp, merchant_id: str, action: str, reason: str = "because"):
     return await app.post(
         f"/v1/merchants/{merchant_id}/{action}",
@@ -63,7 +72,13 @@ async def test_a_merchant_is_onboarded_and_shown(app):
     body = answer.json()
     assert body["merchant_id"].startswith("mer_")
     assert body["status"] == "pending"
-    assert body["settlement"] == {"delay_days": 0, "minimum": 500}
+    assert body["verification"]["status"] == "unverified"
+    assert body["settlement"] == {
+        "delay_days": 0,
+        "schedule": {"interval": "daily", "weekday": None, "day_of_month": None},
+        "minimum": 500,
+        "bank_account": None,
+    }
     assert body["pricing"]["version"] == 1
     assert body["pricing"]["rules"] == [
         {
@@ -90,12 +105,13 @@ async def test_pricing_and_settlement_are_optional(app):
     )
 
     body = answer.json()
-    assert body["pricing"] == {"version": 0, "set_at": None, "rules": []}
-    assert body["settlement"] == {"delay_days": 1, "minimum": 0}
+    assert body["pricing"] == {"version": 0, "set_at": None, "effective_from": None, "rules": []}
+    assert (body["settlement"]["delay_days"], body["settlement"]["minimum"]) == (1, 0)
 
 
 async def test_the_life_of_a_merchant(app):
     merchant_id = await _onboard(app)
+    await _verify(app, merchant_id)
 
     statuses = [
         (await _act(app, merchant_id, action)).json()["status"]
@@ -112,6 +128,7 @@ async def test_what_the_status_does_not_allow_is_a_recorded_conflict(app):
     path = f"/v1/merchants/{merchant_id}/suspend"
 
     first = await app.post(path, {"reason": "x"}, key=attempt, headers=headers)
+    await _verify(app, merchant_id)
     await _act(app, merchant_id, "activate")
     again = await app.post(path, {"reason": "x"}, key=attempt, headers=headers)
 
@@ -173,6 +190,7 @@ async def test_refused_pricing_names_the_rule(app):
     ("path", "permitted"),
     [
         ("", {PLATFORM_ADMIN, PLATFORM_OPERATOR}),
+        ("/{id}/verification", {PLATFORM_ADMIN, PLATFORM_OPERATOR}),
         ("/{id}/activate", {PLATFORM_ADMIN, PLATFORM_OPERATOR}),
         ("/{id}/suspend", {PLATFORM_ADMIN, PLATFORM_OPERATOR}),
         ("/{id}/close", {PLATFORM_ADMIN, PLATFORM_OPERATOR}),
@@ -198,7 +216,12 @@ async def test_a_merchants_principals_see_their_own_alone(app):
     foreign = [
         await app.client.get(path, headers=headers)
         for merchant_id in (other, "mer_01k9qq3v5kf7wsc0d3jz8y2m4t")
-        for path in (f"/v1/merchants/{merchant_id}", f"/v1/merchants/{merchant_id}/pricing")
+        for path in (
+            f"/v1/merchants/{merchant_id}",
+            f"/v1/merchants/{merchant_id}/timeline",
+            f"/v1/merchants/{merchant_id}/pricing",
+            f"/v1/merchants/{merchant_id}/pricing/versions",
+        )
     ]
 
     assert own.status_code == 200
@@ -212,6 +235,7 @@ async def test_a_merchants_principals_see_their_own_alone(app):
 
 async def test_merchants_are_listed_newest_first_in_pages_and_by_status(app):
     ids = [await _onboard(app) for _ in range(4)]
+    await _verify(app, ids[0])
     await _act(app, ids[0], "activate")
     headers = app.headers(AUDITOR)
 
@@ -242,6 +266,21 @@ async def test_merchants_are_listed_newest_first_in_pages_and_by_status(app):
         {"currencies": "KES"},
         {"status": "active"},
         {"merchant_id": "mer_1"},
+        {"verification": {"status": "verified"}},
+        {"created_at": 1},
+        {"updated_at": 1},
+        {"status_reason": "mine"},
+        {"settlement": {"schedule": {"interval": "weekly"}}},
+        {"settlement": {"schedule": {"interval": "daily", "weekday": "monday"}}},
+        {"settlement": {"schedule": {"interval": "monthly", "day_of_month": 29}}},
+        {"settlement": {"bank_account": {"holder": "Duka"}}},
+        {"settlement": {"bank_account": {"account_id": "ba_1"}}},
+        {"contact": {"phone": "0712345678"}},
+        {"contact": {"email": "duka"}},
+        {"contact": {"website": "http://duka.example"}},
+        {"contact": {"address": {"country": "XX"}}},
+        {"metadata": {"k": None}},
+        {"metadata": {"a b": "v"}},
         {"settlement": {"delay_days": -1}},
         {"settlement": {"delay_days": 1.0}},
         {"settlement": {"delay_days": 366}},
@@ -266,6 +305,49 @@ async def test_malformed_merchants_are_refused_before_anything_is_recorded(app, 
     assert answer.json()["code"] == "invalid_request"
     assert repaired.status_code == 201
     assert "idempotent-replayed" not in repaired.headers
+
+
+async def test_a_merchant_that_nobody_verified_is_not_activated(app):
+    merchant_id = await _onboard(app)
+
+    early = await _act(app, merchant_id, "activate")
+    rejected = await _verify(app, merchant_id, "rejected")
+    still = await _act(app, merchant_id, "activate")
+    verified = await _verify(app, merchant_id)
+    late = await _act(app, merchant_id, "activate")
+
+    assert early.status_code == still.status_code == 409
+    assert early.json()["code"] == still.json()["code"] == "merchant_not_verified"
+    assert still.json()["facts"] == {"merchant_id": merchant_id, "verification": "rejected"}
+    assert rejected.json()["verification"]["status"] == "rejected"
+    shown = verified.json()["verification"]
+    assert (shown["status"], shown["reference"], shown["reason"]) == ("verified", "kyb-1", "seen")
+    assert late.json()["status"] == "active"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"outcome": "verified"},
+        {"outcome": "maybe", "reference": "kyb-1"},
+        {"outcome": "rejected", "reference": "kyb-1"},
+        {"outcome": "verified", "reference": "a b"},
+        {"outcome": "verified", "reference": "x" * 65},
+        {"outcome": "verified", "reference": "kyb-1", "at": 1},
+        {"outcome": "verified", "reference": "kyb-1", "status": "active"},
+    ],
+    ids=str,
+)
+async def test_a_malformed_verification_is_refused(app, body):
+    merchant_id = await _onboard(app)
+
+    answer = await app.post(
+        f"/v1/merchants/{merchant_id}/verification", body, key=key(), headers=app.headers()
+    )
+
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "invalid_request"
 
 
 @pytest.mark.parametrize("action", ["suspend", "close"])

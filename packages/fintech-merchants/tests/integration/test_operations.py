@@ -12,10 +12,11 @@ from fintech_kernel.domain.operations import IdempotentCall
 from fintech_kernel.errors import IdempotencyKeyReused, NotFound
 from fintech_kernel.testing.apps import RunningApp, running_app
 from fintech_merchants import plugin
+from fintech_merchants.domain.commands import Action, VerificationOutcome
 from fintech_merchants.domain.history import fold_merchant
-from fintech_merchants.domain.model import Action
-from fintech_merchants.domain.projection import MerchantProjection, read_model
+from fintech_merchants.domain.projection import MerchantProjection, read_models
 from fintech_merchants.domain.service import Merchants, NewMerchant
+from fintech_merchants.infrastructure.queries import MerchantFilter
 
 pytestmark = pytest.mark.anyio
 
@@ -55,6 +56,19 @@ def merchants(app: RunningApp) -> Merchants:
 async def _created(merchants: Merchants, key: str) -> str:
     answer = await merchants.create(NEW, actor=STAFF, call=call(key))
     return answer.result["merchant_id"]
+
+
+async def _verified(merchants: Merchants, key: str) -> str:
+    merchant_id = await _created(merchants, key)
+    await merchants.verify(
+        merchant_id,
+        VerificationOutcome.VERIFIED,
+        reference="kyb-1",
+        reason="",
+        actor=STAFF,
+        call=call(f"{key}-verify"),
+    )
+    return merchant_id
 
 
 async def test_a_merchant_is_created_once_however_often_it_is_asked_for(merchants):
@@ -103,7 +117,7 @@ async def test_a_refused_creation_leaves_no_merchant_and_stays_refused(app, merc
 
 
 async def test_a_change_is_seen_by_the_directory_at_once(app, merchants):
-    merchant_id = await _created(merchants, "create-5")
+    merchant_id = await _verified(merchants, "create-5")
     directory = app.context.services.get(MerchantDirectory)
 
     await merchants.change_status(
@@ -118,7 +132,7 @@ async def test_a_change_is_seen_by_the_directory_at_once(app, merchants):
 
 
 async def test_of_competing_changes_one_wins_and_every_answer_stands(app, merchants):
-    merchant_id = await _created(merchants, "create-6")
+    merchant_id = await _verified(merchants, "create-6")
 
     answers = await asyncio.gather(
         *(
@@ -137,7 +151,7 @@ async def test_of_competing_changes_one_wins_and_every_answer_stands(app, mercha
 
 
 async def test_a_refusal_stays_a_refusal_when_the_status_changes_later(merchants):
-    merchant_id = await _created(merchants, "create-7")
+    merchant_id = await _verified(merchants, "create-7")
     early = await merchants.change_status(
         merchant_id, Action.SUSPEND, "x", actor=STAFF, call=call("suspend-7")
     )
@@ -173,12 +187,12 @@ async def test_changes_of_absent_and_foreign_merchants_claim_nothing(app, mercha
 
 
 async def test_the_read_model_is_written_again_when_its_write_was_lost(app, merchants):
-    merchant_id = await _created(merchants, "create-9")
+    merchant_id = await _verified(merchants, "create-9")
     stream = await app.context.journal.stream(merchant_id, merchant_id)
     lost = f"{merchant_id}x"
     merchant = fold_merchant(stream)
     assert merchant is not None
-    page = await merchants.page(actor=STAFF, status=None, before=lost, limit=1)
+    page = await merchants.page(actor=STAFF, where=MerchantFilter(), before=lost, limit=1)
     assert page[0]["merchant_id"] == merchant_id
     projection = MerchantProjection(journal=app.context.journal, database=app.context.database)
 
@@ -187,17 +201,19 @@ async def test_the_read_model_is_written_again_when_its_write_was_lost(app, merc
     )
     for entry in stream.entries:
         await projection.handle(entry)
-    await app.context.database.execute(read_model(merchant, seq=stream.entries[-1].seq))
+    for statement in read_models(merchant, seq=stream.entries[-1].seq):
+        await app.context.database.execute(statement)
     await app.deliver_events()
 
-    page = await merchants.page(actor=STAFF, status=None, before=lost, limit=1)
+    page = await merchants.page(actor=STAFF, where=MerchantFilter(), before=lost, limit=1)
     assert page[0]["status"] == "active"
 
 
 async def test_creation_costs_two_trips_and_a_change_three(app, merchants):
     app.calls.clear()
-    merchant_id = await _created(merchants, "create-10")
+    await _created(merchants, "create-11")
     creation = len(app.calls)
+    merchant_id = await _verified(merchants, "create-10")
     app.calls.clear()
     await merchants.change_status(
         merchant_id, Action.ACTIVATE, "", actor=STAFF, call=call("activate-10")

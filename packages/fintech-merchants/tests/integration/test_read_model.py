@@ -14,7 +14,7 @@ from fintech_database.testing import (
 from fintech_dbclient import Database, HttpDatabase, migrate
 from fintech_kernel.testing.database import database_service
 from fintech_merchants.infrastructure import queries
-from fintech_merchants.infrastructure.queries import MerchantRow
+from fintech_merchants.infrastructure.queries import MerchantFilter, MerchantRow
 from fintech_merchants.infrastructure.tables import MIGRATIONS
 
 pytestmark = pytest.mark.anyio
@@ -22,8 +22,10 @@ pytestmark = pytest.mark.anyio
 ROW = MerchantRow(
     merchant_id="mer_1",
     status="pending",
+    verification="unverified",
     name="Duka",
     currencies="KES",
+    metadata_version=1,
     created_at=1,
     seq=1,
     data="{}",
@@ -64,8 +66,9 @@ async def _migrate(url: str) -> None:
 
 
 async def _statuses(database: Database, **where) -> list[tuple[object, object]]:
-    asked = {"merchant_id": None, "status": None, "before": None, "limit": 10, **where}
-    result = await database.execute(queries.merchants_page(**asked))
+    asked = {"merchant_id": None, "before": None, "limit": 10}
+    asked |= {name: where.pop(name) for name in tuple(where) if name in asked}
+    result = await database.execute(queries.merchants_page(**asked, where=MerchantFilter(**where)))
     return [(row["merchant_id"], row["status"]) for row in result.rows]
 
 
@@ -87,3 +90,44 @@ async def test_pages_and_conditions_narrow_the_list(database):
     assert await _statuses(database, status="active", before="mer_b3", limit=1) == [
         ("mer_b1", "active")
     ]
+
+
+async def test_verification_and_time_narrow_the_list(database):
+    for number, verification in enumerate(("unverified", "verified", "verified")):
+        row = replace(
+            ROW, merchant_id=f"mer_c{number}", verification=verification, created_at=100 + number
+        )
+        await database.execute(queries.upsert_merchant(row))
+
+    found = await _statuses(
+        database, verification="verified", created_from=101, created_until=102, before="mer_c9"
+    )
+    assert found == [("mer_c1", "pending")]
+
+
+async def test_a_currency_narrows_the_list(database):
+    for merchant_id, currencies in (("mer_d1", ("KES", "UGX")), ("mer_d2", ("KES",))):
+        await database.execute(queries.upsert_merchant(replace(ROW, merchant_id=merchant_id)))
+        for _ in range(2):
+            await database.execute(queries.upsert_currencies(merchant_id, currencies))
+
+    assert await _statuses(database, currency="UGX") == [("mer_d1", "pending")]
+    assert len(await _statuses(database, currency="KES", merchant_id="mer_d2")) == 1
+    assert await _statuses(database, currency="UGX", merchant_id="mer_d2") == []
+
+
+async def test_a_pair_counts_at_the_merchants_version_of_its_metadata(database):
+    pairs = {"crm": "A-1", "till": "4"}
+    await database.execute(queries.upsert_merchant(replace(ROW, merchant_id="mer_e1")))
+    await database.execute(queries.upsert_metadata("mer_e1", pairs, version=1))
+    assert len(await _statuses(database, metadata=("till", "4"))) == 1
+
+    await database.execute(
+        queries.upsert_merchant(replace(ROW, merchant_id="mer_e1", metadata_version=2, seq=2))
+    )
+    await database.execute(queries.upsert_metadata("mer_e1", {"crm": "A-2"}, version=2))
+    await database.execute(queries.upsert_metadata("mer_e1", pairs, version=1))
+
+    assert await _statuses(database, metadata=("till", "4")) == []
+    assert await _statuses(database, metadata=("crm", "A-1")) == []
+    assert len(await _statuses(database, metadata=("crm", "A-2"))) == 1

@@ -3,10 +3,36 @@
 Times are UTC milliseconds, chosen before the operation was claimed.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
 
-from fintech_kernel.contracts.merchants import PricingRule
+from fintech_kernel.contracts.merchants import BankAccount, PricingRule, SettlementSchedule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """How to reach a merchant; what is not known is empty. ``country`` is ISO 3166-1 alpha-2."""
+
+    email: str = ""
+    phone: str = ""
+    website: str = ""
+    address_line1: str = ""
+    address_line2: str = ""
+    city: str = ""
+    region: str = ""
+    postal_code: str = ""
+    country: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettlementTerms:
+    """When, from which total on (minor units of each currency) and to which account a merchant is paid."""
+
+    delay_days: int
+    minimum: int
+    schedule: SettlementSchedule = field(default_factory=SettlementSchedule)
+    bank_account: BankAccount | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +46,43 @@ class MerchantCreated:
     settlement_delay_days: int
     settlement_minimum: int
     at: int
+    settlement_schedule: SettlementSchedule = field(default_factory=SettlementSchedule)
+    bank_account: BankAccount | None = None
+    contact: Contact = field(default_factory=Contact)
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MerchantVerified:
+    """A check outside found the merchant to be who it says; ``reference`` names the check there."""
+
+    type: ClassVar[str] = "merchant.verified"
+    reference: str
+    reason: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MerchantRejected:
+    """A check outside did not find so."""
+
+    type: ClassVar[str] = "merchant.rejected"
+    reference: str
+    reason: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MerchantUpdated:
+    """What is known of the merchant changed: each part as it is now, None where it stayed."""
+
+    type: ClassVar[str] = "merchant.updated"
+    at: int
+    name: str | None = None
+    currencies: tuple[str, ...] | None = None
+    contact: Contact | None = None
+    metadata: Mapping[str, str] | None = None
+    settlement: SettlementTerms | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +114,25 @@ class MerchantClosed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PricingSet:
-    """A new version of the pricing applies from now on; what was priced before stays as it is."""
+    """A version of the pricing was set; what was priced before it applies stays as it is.
+
+    ``effective_from`` is None where it applies at once.
+    """
 
     type: ClassVar[str] = "merchant.pricing_set"
     version: int
     rules: tuple[PricingRule, ...]
     at: int
+    effective_from: int | None = None
 
 
 MerchantEvent: TypeAlias = (
-    MerchantCreated | MerchantActivated | MerchantSuspended | MerchantClosed | PricingSet
+    MerchantCreated
+    | MerchantVerified
+    | MerchantRejected
+    | MerchantActivated
+    | MerchantSuspended
+    | MerchantClosed
+    | MerchantUpdated
+    | PricingSet
 )

@@ -12,9 +12,12 @@ from fintech_merchants.domain.model import Merchant
 
 CODEC: Final[EventCodec[MerchantEvent]] = EventCodec(
     events.MerchantCreated,
+    events.MerchantVerified,
+    events.MerchantRejected,
     events.MerchantActivated,
     events.MerchantSuspended,
     events.MerchantClosed,
+    events.MerchantUpdated,
     events.PricingSet,
 )
 

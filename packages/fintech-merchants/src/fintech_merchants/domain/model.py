@@ -1,35 +1,35 @@
-"""The merchant as a decider: ``decide`` says what a command leads to, ``evolve`` what an event means.
+"""The merchant as its events made it: ``evolve`` says what an event means, ``TRANSITIONS`` what may follow.
 
 Pure: standard library and kernel value types, no clock, no randomness, no I/O. Statuses change by one
-table (``TRANSITIONS``) and in no other way.
+table and in no other way; what a command leads to is ``decisions``.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import reduce
-from typing import Final, TypeAlias
+from typing import Final
 
-from fintech_kernel.contracts.merchants import MerchantProfile, MerchantStatus, PricingRule
+from fintech_kernel.contracts.merchants import (
+    MerchantProfile,
+    MerchantStatus,
+    PricingRule,
+    VerificationStatus,
+)
 from fintech_kernel.errors import InvariantBroken
 from fintech_kernel.money import BASIS_POINTS_PER_UNIT
 
-from fintech_merchants.domain import errors, events
-from fintech_merchants.domain.events import MerchantEvent
+from fintech_merchants.domain import events
+from fintech_merchants.domain.commands import Action
+from fintech_merchants.domain.events import Contact, MerchantEvent, SettlementTerms
 
 CURRENCIES_MAX: Final = 50
 PRICING_RULES_MAX: Final = 100
 SETTLEMENT_DELAY_DAYS_MAX: Final = 365
+SETTLEMENT_DAY_OF_MONTH_MAX: Final = 28
+"""The last day that every month has."""
+
+METADATA_PAIRS_MAX: Final = 20
 BASIS_POINTS_MAX: Final = BASIS_POINTS_PER_UNIT
-
-
-class Action(StrEnum):
-    """What changes a merchant's status."""
-
-    ACTIVATE = "activate"
-    SUSPEND = "suspend"
-    CLOSE = "close"
-
 
 TRANSITIONS: Final[Mapping[tuple[MerchantStatus, Action], MerchantStatus]] = {
     (MerchantStatus.PENDING, Action.ACTIVATE): MerchantStatus.ACTIVE,
@@ -45,121 +45,77 @@ An active merchant is suspended before it is closed: closing is for ever, and ne
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CreateMerchant:
-    """Onboard a merchant. ``rules`` may be empty: then no fee is charged."""
+class Verification:
+    """The latest outcome of a check of who the merchant is; ``at`` is None before the first."""
 
-    merchant_id: str
-    name: str
-    currencies: tuple[str, ...]
-    settlement_delay_days: int
-    settlement_minimum: int
-    rules: tuple[PricingRule, ...]
-    requested_at: int
+    status: VerificationStatus = VerificationStatus.UNVERIFIED
+    reference: str = ""
+    reason: str = ""
+    at: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeStatus:
-    """Activate, suspend or close a merchant."""
+class PricingVersion:
+    """A version of the pricing. One that ``is_planned`` waits for its time; others apply at once."""
 
-    merchant_id: str
-    action: Action
-    reason: str
-    requested_at: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetPricing:
-    """Replace the pricing. Of several rules that match, the first applies."""
-
-    merchant_id: str
+    version: int
     rules: tuple[PricingRule, ...]
-    requested_at: int
+    set_at: int | None
+    effective_from: int | None
+    is_planned: bool = False
 
 
-Command: TypeAlias = CreateMerchant | ChangeStatus | SetPricing
+NO_PRICING: Final = PricingVersion(version=0, rules=(), set_at=None, effective_from=None)
+"""What is in force before anything was set: no fee is charged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merchant:
-    """A merchant as its events made it. ``pricing_version`` 0 means that none was ever set."""
+    """A merchant as its events made it. ``metadata_version`` counts the changes of ``metadata``."""
 
     merchant_id: str
     name: str
     status: MerchantStatus
     status_reason: str
+    verification: Verification
     currencies: tuple[str, ...]
-    pricing_version: int
-    pricing: tuple[PricingRule, ...]
-    pricing_set_at: int | None
-    settlement_delay_days: int
-    settlement_minimum: int
+    pricing: tuple[PricingVersion, ...]
+    settlement: SettlementTerms
+    contact: Contact
+    metadata: Mapping[str, str]
+    metadata_version: int
     created_at: int
     updated_at: int
 
-    @property
-    def profile(self) -> MerchantProfile:
-        """What payments and settlements freeze about it."""
+    def pricing_at(self, moment: int) -> PricingVersion:
+        """Return the version in force: the one whose time came last, of two at once the later set."""
+        due = [one for one in self.pricing if not one.is_planned or _effective_from(one) <= moment]
+        return max(due, key=lambda one: (_effective_from(one), one.version), default=NO_PRICING)
+
+    def profile(self, moment: int) -> MerchantProfile:
+        """Return what payments and settlements freeze about it at a moment."""
+        pricing = self.pricing_at(moment)
         return MerchantProfile(
             merchant_id=self.merchant_id,
             status=self.status,
             currencies=self.currencies,
-            pricing_version=self.pricing_version,
-            pricing=self.pricing,
-            settlement_delay_days=self.settlement_delay_days,
-            settlement_minimum=self.settlement_minimum,
+            pricing_version=pricing.version,
+            pricing=pricing.rules,
+            settlement_delay_days=self.settlement.delay_days,
+            settlement_minimum=self.settlement.minimum,
+            settlement_schedule=self.settlement.schedule,
+            verification=self.verification.status,
+            bank_account=self.settlement.bank_account,
         )
-
-
-def decide(state: Merchant | None, command: Command) -> tuple[MerchantEvent, ...]:
-    """Return what a command leads to.
-
-    Raises:
-        Refusal: a leaf of ``errors``.
-        InvariantBroken: a merchant is created twice, or changed before it exists.
-    """
-    match command:
-        case CreateMerchant():
-            return _create(state, command)
-        case ChangeStatus():
-            return (_change_status(_existing(state, command), command),)
-        case SetPricing():
-            return (_set_pricing(_existing(state, command), command),)
 
 
 def evolve(state: Merchant | None, event: MerchantEvent) -> Merchant:
     """Return what an event makes of a merchant."""
     if isinstance(event, events.MerchantCreated):
-        return Merchant(
-            merchant_id=event.merchant_id,
-            name=event.name,
-            status=MerchantStatus.PENDING,
-            status_reason="",
-            currencies=event.currencies,
-            pricing_version=0,
-            pricing=(),
-            pricing_set_at=None,
-            settlement_delay_days=event.settlement_delay_days,
-            settlement_minimum=event.settlement_minimum,
-            created_at=event.at,
-            updated_at=event.at,
-        )
+        return _created(event)
     if state is None:
         raise InvariantBroken(f"{event.type} stands before merchant.created")
-    match event:
-        case events.MerchantActivated():
-            return _with_status(state, MerchantStatus.ACTIVE, event.reason, event.at)
-        case events.MerchantSuspended():
-            return _with_status(state, MerchantStatus.SUSPENDED, event.reason, event.at)
-        case events.MerchantClosed():
-            return _with_status(state, MerchantStatus.CLOSED, event.reason, event.at)
-        case events.PricingSet():
-            return replace(
-                state,
-                pricing_version=event.version,
-                pricing=event.rules,
-                pricing_set_at=event.at,
-                updated_at=event.at,
-            )
+    return _applied(replace(state, updated_at=event.at), event)
 
 
 def fold(history: Iterable[MerchantEvent]) -> Merchant | None:
@@ -167,86 +123,88 @@ def fold(history: Iterable[MerchantEvent]) -> Merchant | None:
     return reduce(evolve, history, None)
 
 
-def _create(state: Merchant | None, command: CreateMerchant) -> tuple[MerchantEvent, ...]:
-    if state is not None:
-        raise InvariantBroken(f"{command.merchant_id} is created twice")
-    created = events.MerchantCreated(
-        merchant_id=command.merchant_id,
-        name=command.name,
-        currencies=command.currencies,
-        settlement_delay_days=command.settlement_delay_days,
-        settlement_minimum=command.settlement_minimum,
-        at=command.requested_at,
-    )
-    if not command.rules:
-        return (created,)
-    _check_rules(command.rules, command.currencies)
-    priced = events.PricingSet(
-        version=1, rules=_numbered(command.rules, version=1), at=command.requested_at
-    )
-    return (created, priced)
+def _applied(state: Merchant, event: MerchantEvent) -> Merchant:  # noqa: PLR0911 - one arm per event is the clearest table
+    match event:
+        case events.MerchantCreated():
+            raise InvariantBroken(f"{state.merchant_id} is created twice")
+        case events.MerchantVerified():
+            return _with_verification(state, VerificationStatus.VERIFIED, event)
+        case events.MerchantRejected():
+            return _with_verification(state, VerificationStatus.REJECTED, event)
+        case events.MerchantActivated():
+            return replace(state, status=MerchantStatus.ACTIVE, status_reason=event.reason)
+        case events.MerchantSuspended():
+            return replace(state, status=MerchantStatus.SUSPENDED, status_reason=event.reason)
+        case events.MerchantClosed():
+            return replace(state, status=MerchantStatus.CLOSED, status_reason=event.reason)
+        case events.MerchantUpdated():
+            return _updated(state, event)
+        case events.PricingSet():
+            return replace(state, pricing=(*state.pricing, _version(state, event)))
 
 
-def _change_status(state: Merchant, command: ChangeStatus) -> MerchantEvent:
-    status = TRANSITIONS.get((state.status, command.action))
-    if status is None:
-        raise errors.MerchantTransitionRefused(
-            merchant_id=state.merchant_id, status=state.status.value, action=command.action.value
-        )
-    match status:
-        case MerchantStatus.ACTIVE:
-            return events.MerchantActivated(reason=command.reason, at=command.requested_at)
-        case MerchantStatus.SUSPENDED:
-            return events.MerchantSuspended(reason=command.reason, at=command.requested_at)
-        case MerchantStatus.CLOSED:
-            return events.MerchantClosed(reason=command.reason, at=command.requested_at)
-        case MerchantStatus.PENDING:
-            raise InvariantBroken("no transition leads back to pending")
-
-
-def _set_pricing(state: Merchant, command: SetPricing) -> MerchantEvent:
-    if state.status is MerchantStatus.CLOSED:
-        raise errors.MerchantClosed(merchant_id=state.merchant_id)
-    _check_rules(command.rules, state.currencies)
-    version = state.pricing_version + 1
-    return events.PricingSet(
-        version=version,
-        rules=_numbered(command.rules, version=version),
-        at=command.requested_at,
+def _created(event: events.MerchantCreated) -> Merchant:
+    return Merchant(
+        merchant_id=event.merchant_id,
+        name=event.name,
+        status=MerchantStatus.PENDING,
+        status_reason="",
+        verification=Verification(),
+        currencies=event.currencies,
+        pricing=(),
+        settlement=SettlementTerms(
+            delay_days=event.settlement_delay_days,
+            minimum=event.settlement_minimum,
+            schedule=event.settlement_schedule,
+            bank_account=event.bank_account,
+        ),
+        contact=event.contact,
+        metadata=event.metadata,
+        metadata_version=1,
+        created_at=event.at,
+        updated_at=event.at,
     )
 
 
-def _check_rules(rules: Sequence[PricingRule], currencies: Sequence[str]) -> None:
-    for position, rule in enumerate(rules, start=1):
-        if rule.currency and rule.currency not in currencies:
-            raise errors.PricingCurrencyNotEnabled(rule=position, currency=rule.currency)
-        if not rule.currency and (rule.fixed or rule.minimum or rule.maximum is not None):
-            raise errors.PricingAmountWithoutCurrency(rule=position)
-        if rule.maximum is not None and rule.minimum > rule.maximum:
-            raise errors.PricingBoundsReversed(rule=position)
-        for earlier, other in enumerate(rules[: position - 1], start=1):
-            if _covers(other, rule):
-                raise errors.PricingRuleUnreachable(rule=position, earlier_rule=earlier)
+def _with_verification(
+    state: Merchant,
+    status: VerificationStatus,
+    event: events.MerchantVerified | events.MerchantRejected,
+) -> Merchant:
+    found = Verification(status=status, reference=event.reference, reason=event.reason, at=event.at)
+    return replace(state, verification=found)
 
 
-def _covers(one: PricingRule, other: PricingRule) -> bool:
-    """Whether ``one`` matches everything that ``other`` matches."""
-    return one.currency in {"", other.currency} and one.method in {"", other.method}
-
-
-def _numbered(rules: Sequence[PricingRule], *, version: int) -> tuple[PricingRule, ...]:
-    """Give rules the ids that fees name: ``v2.1`` is the first rule of version 2."""
-    return tuple(
-        replace(rule, rule_id=f"v{version}.{position}")
-        for position, rule in enumerate(rules, start=1)
+def _updated(state: Merchant, event: events.MerchantUpdated) -> Merchant:
+    is_noted = event.metadata is not None
+    return replace(
+        state,
+        name=state.name if event.name is None else event.name,
+        currencies=state.currencies if event.currencies is None else event.currencies,
+        contact=state.contact if event.contact is None else event.contact,
+        metadata=state.metadata if event.metadata is None else event.metadata,
+        metadata_version=state.metadata_version + (1 if is_noted else 0),
+        settlement=state.settlement if event.settlement is None else event.settlement,
     )
 
 
-def _existing(state: Merchant | None, command: ChangeStatus | SetPricing) -> Merchant:
-    if state is None:
-        raise InvariantBroken(f"{command.merchant_id} is changed before it exists")
-    return state
+def _version(state: Merchant, event: events.PricingSet) -> PricingVersion:
+    """Place a version in time. One that applies at once comes behind all that did, whatever clocks say."""
+    if event.effective_from is not None:
+        effective_from = event.effective_from
+    else:
+        applied = (_effective_from(one) for one in state.pricing if not one.is_planned)
+        effective_from = max((event.at, *applied))
+    return PricingVersion(
+        version=event.version,
+        rules=event.rules,
+        set_at=event.at,
+        effective_from=effective_from,
+        is_planned=event.effective_from is not None,
+    )
 
 
-def _with_status(state: Merchant, status: MerchantStatus, reason: str, at: int) -> Merchant:
-    return replace(state, status=status, status_reason=reason, updated_at=at)
+def _effective_from(version: PricingVersion) -> int:
+    if version.effective_from is None:
+        raise InvariantBroken("a version that was set has its time")
+    return version.effective_from

@@ -6,24 +6,34 @@ from fintech_kernel.domain.journal import Entry, Journal
 
 from fintech_merchants.domain.history import fold_merchant
 from fintech_merchants.domain.model import Merchant
-from fintech_merchants.domain.views import merchant_view
+from fintech_merchants.domain.views import stored_view
 from fintech_merchants.infrastructure import queries
 from fintech_merchants.infrastructure.queries import MerchantRow
 
 
-def read_model(merchant: Merchant, seq: int) -> Statement:
-    """Return the write of a merchant as it is at position ``seq`` of its stream."""
-    return queries.upsert_merchant(
-        MerchantRow(
-            merchant_id=merchant.merchant_id,
-            status=merchant.status.value,
-            name=merchant.name,
-            currencies=" ".join(merchant.currencies),
-            created_at=merchant.created_at,
-            seq=seq,
-            data=canonical_json(merchant_view(merchant)),
-        )
+def read_models(merchant: Merchant, seq: int) -> tuple[Statement, ...]:
+    """Return the writes of a merchant as it is at position ``seq`` of its stream."""
+    row = MerchantRow(
+        merchant_id=merchant.merchant_id,
+        status=merchant.status.value,
+        verification=merchant.verification.status.value,
+        name=merchant.name,
+        currencies=" ".join(merchant.currencies),
+        metadata_version=merchant.metadata_version,
+        created_at=merchant.created_at,
+        seq=seq,
+        data=canonical_json(stored_view(merchant)),
     )
+    written = (
+        queries.upsert_merchant(row),
+        queries.upsert_currencies(merchant.merchant_id, merchant.currencies),
+    )
+    if not merchant.metadata:
+        return written
+    pairs = queries.upsert_metadata(
+        merchant.merchant_id, merchant.metadata, version=merchant.metadata_version
+    )
+    return (*written, pairs)
 
 
 class MerchantProjection:
@@ -38,4 +48,5 @@ class MerchantProjection:
         stream = await self._journal.stream(entry.merchant_id, entry.object_id)
         merchant = fold_merchant(stream)
         if merchant is not None:
-            await self._database.execute(read_model(merchant, stream.entries[-1].seq))
+            for statement in read_models(merchant, stream.entries[-1].seq):
+                await self._database.execute(statement)

@@ -1,4 +1,8 @@
-"""The read model of merchants: what lists are served from. The truth is each merchant's stream."""
+"""The tables of merchants: what lists are served from, and sealed bank accounts.
+
+The truth about a merchant is its stream. Nothing is deleted: a pair of metadata counts while its version is
+the merchant's, and a bank account stays when another takes its place.
+"""
 
 from typing import Final
 
@@ -25,4 +29,59 @@ MERCHANTS: Final = Migration(
     ),
 )
 
-MIGRATIONS: Final = (MERCHANTS,)
+ONBOARDING: Final = Migration(
+    number=2,
+    name="onboarding",
+    statements=(
+        "ALTER TABLE merchants_merchants ADD COLUMN verification TEXT NOT NULL DEFAULT 'unverified'",
+        "ALTER TABLE merchants_merchants ADD COLUMN metadata_version BIGINT NOT NULL DEFAULT 0",
+        """
+        CREATE INDEX IF NOT EXISTS merchants_merchants_verification
+            ON merchants_merchants (verification, merchant_id)
+        """,
+        """
+        CREATE INDEX IF NOT EXISTS merchants_merchants_created
+            ON merchants_merchants (created_at, merchant_id)
+        """,
+        """
+        CREATE TABLE IF NOT EXISTS merchants_currencies (
+            currency_key TEXT NOT NULL PRIMARY KEY,
+            merchant_id TEXT NOT NULL,
+            currency TEXT NOT NULL)
+        """,
+        """
+        CREATE INDEX IF NOT EXISTS merchants_currencies_currency
+            ON merchants_currencies (currency, merchant_id)
+        """,
+        """
+        CREATE TABLE IF NOT EXISTS merchants_metadata (
+            pair_key TEXT NOT NULL PRIMARY KEY,
+            merchant_id TEXT NOT NULL,
+            name TEXT NOT NULL,
+            value TEXT NOT NULL,
+            version BIGINT NOT NULL)
+        """,
+        """
+        CREATE INDEX IF NOT EXISTS merchants_metadata_pair
+            ON merchants_metadata (name, value, merchant_id)
+        """,
+        """
+        CREATE TABLE IF NOT EXISTS merchants_bank_accounts (
+            account_id TEXT NOT NULL PRIMARY KEY,
+            merchant_id TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            country TEXT NOT NULL,
+            bank_code TEXT NOT NULL,
+            masked TEXT NOT NULL,
+            key_id TEXT NOT NULL,
+            sealed TEXT NOT NULL,
+            created_at BIGINT NOT NULL)
+        """,
+        """
+        CREATE INDEX IF NOT EXISTS merchants_bank_accounts_key
+            ON merchants_bank_accounts (key_id, account_id)
+        """,
+    ),
+)
+
+MIGRATIONS: Final = (MERCHANTS, ONBOARDING)
