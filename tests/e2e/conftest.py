@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from fintech_kernel.testing.database import database_service
+from fintech_kernel.testing.leaks import leaks
 
 START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 30.0
@@ -112,7 +113,7 @@ class Fintech:
         )
 
     def clean_up(self) -> None:
-        """End whatever still runs."""
+        """End whatever still runs, and search what all of them logged for what must not be there."""
         for process in self.started:
             if process.poll() is None:
                 process.terminate()
@@ -121,6 +122,8 @@ class Fintech:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+        logged = [file.read_text() for file in sorted(self.folder.glob("stderr-*.txt"))]
+        assert [leak for text in logged for leak in leaks(text)] == []
 
 
 def _drain(process: "subprocess.Popen[str]", lines: "queue.SimpleQueue[str]") -> None:

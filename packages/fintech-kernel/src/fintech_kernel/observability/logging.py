@@ -60,7 +60,7 @@ SPEAKING: Final = ("uvicorn", "asyncio", "fintech_dbclient")
 
 def configure_logging(level: str, *, sink: TextIO = sys.stderr, json: bool = True) -> None:
     """Send every log of the process to ``sink``: as JSON lines, or for people in development."""
-    render = _json_line if json else _plain_line
+    render = json_line if json else _plain_line
 
     def write(message: "Message") -> None:
         sink.write(render(message.record) + "\n")
@@ -112,7 +112,8 @@ def _template(record: logging.LogRecord) -> str:
     return text.strip().partition("\n")[0]
 
 
-def _json_line(record: "Record") -> str:
+def json_line(record: "Record") -> str:
+    """Return a record as it stands in the log."""
     return json.dumps(_line(record), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 

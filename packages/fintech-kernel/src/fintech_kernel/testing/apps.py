@@ -1,19 +1,25 @@
 """A running app in the test's own process: real plugins, real database service, real lifespan."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 from fastapi import FastAPI
 from fintech_dbclient import CallRecord
+from loguru import logger
 
 from fintech_kernel.context import AppContext
 from fintech_kernel.domain.actors import PLATFORM, Actor
 from fintech_kernel.domain.permissions import MERCHANT_ADMIN, PLATFORM_ADMIN
 from fintech_kernel.errors import InvariantBroken
+from fintech_kernel.observability.logging import json_line
+from fintech_kernel.testing.leaks import leaks
 from fintech_kernel.web.app import Overrides, create_app
+
+if TYPE_CHECKING:
+    from loguru import Message
 
 SETTINGS: Final[Mapping[str, object]] = {
     "app_env": "test",
@@ -32,12 +38,14 @@ class RunningApp:
     Attributes:
         client: speaks to it in process, without a token.
         calls: every HTTP request that it sent to the database, in order.
+        lines: what was logged while it ran, as a server's log has it.
     """
 
     app: FastAPI
     context: AppContext
     client: httpx.AsyncClient
     calls: list[CallRecord] = field(default_factory=list[CallRecord])
+    lines: list[str] = field(default_factory=list[str])
 
     def headers(
         self, *roles: str, merchant_id: str = PLATFORM, subject: str = "tester"
@@ -70,7 +78,11 @@ async def running_app(
     settings: Mapping[str, object] | None = None,
     overrides: Overrides | None = None,
 ) -> AsyncGenerator[RunningApp]:
-    """Run an app of these plugins (None: the installed ones) against a database service."""
+    """Run an app of these plugins (None: the installed ones) against a database service.
+
+    Raises:
+        AssertionError: a log line told what it must not (``leaks``), found when the app stops.
+    """
     calls: list[CallRecord] = []
     given = overrides or Overrides()
     app = create_app(
@@ -83,7 +95,29 @@ async def running_app(
             on_database_call=given.on_database_call or calls.append,
         ),
     )
-    async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://app.test") as client:
-            yield RunningApp(app=app, context=app.state.context, client=client, calls=calls)
+    with logged_lines() as lines:
+        async with app.router.lifespan_context(app):
+            transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://app.test") as client:
+                yield RunningApp(
+                    app=app, context=app.state.context, client=client, calls=calls, lines=lines
+                )
+    told = [leak for line in lines for leak in leaks(line)]
+    if told:
+        raise AssertionError("logged: " + "\n".join(told))
+
+
+@contextmanager
+def logged_lines() -> Generator[list[str]]:
+    """Collect what is logged in this block, as a server's log would have it."""
+    lines: list[str] = []
+
+    def write(message: "Message") -> None:
+        lines.append(json_line(message.record))
+
+    sink = logger.add(write, level="DEBUG", format="{message}")
+    try:
+        yield lines
+    finally:
+        with suppress(ValueError):  # a test that configured logging removed every sink
+            logger.remove(sink)

@@ -27,7 +27,7 @@ from fintech_kernel.web.admission import Admission, OnDenied
 from fintech_kernel.web.errors import FormRefused
 from fintech_kernel.web.limits import Deadline, FormLimits, form_problem
 from fintech_kernel.web.problems import INTERNAL_ERROR, fixed_problem, problem_response
-from fintech_kernel.web.templates import path_template
+from fintech_kernel.web.templates import UNMATCHED, path_template
 
 REQUEST_ID_HEADER: Final = "X-Request-ID"
 TRACE_HEADER: Final = "traceparent"
@@ -38,6 +38,11 @@ _TRACE: Final = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 _NO_TRACE_ID: Final = "0" * 32
 _NO_SPAN_ID: Final = "0" * 16
 _NOT_SAMPLED: Final = "00"
+
+_METHODS: Final = frozenset(
+    {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"}
+)
+"""Methods as logs name them; any other is a text of the client's, and stays out."""
 
 _QUIET_PREFIXES: Final = ("/health/", "/metrics")
 _DOCS_PATHS: Final = ("/docs", "/redoc")
@@ -157,7 +162,7 @@ class _Exchange:
         logger.log(
             "DEBUG" if quiet else "INFO",
             "request",
-            method=self._scope["method"][:16],
+            method=method if (method := self._scope["method"]) in _METHODS else UNMATCHED,
             route=path_template(self._scope),
             status=self._status,
             duration_ms=round((time.perf_counter() - self._began) * 1_000, 2),
