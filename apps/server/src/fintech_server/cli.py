@@ -16,6 +16,7 @@ from fintech_server.commands import (
     conformance,
     demo,
     dev,
+    docs,
     migrate,
     plugins,
     serve,
@@ -36,7 +37,7 @@ COMMANDS = {
 }
 """Commands of ours by name, in the order of help."""
 
-GROUPS = {"db": conformance.app, "simulate": simulation.app}
+GROUPS = {"db": conformance.app, "simulate": simulation.app, "docs": docs.app}
 """Groups of commands of ours by name."""
 
 SERVER_GROUPS = {"audit": audit.app, "events": events.app}

@@ -18,8 +18,9 @@
     │   └── OutcomeUnknown      it may have happened; repeat with the same key
     └── InvariantBroken         what must be impossible: stop and alarm, never guess
 
-Each public leaf has a ``code`` (stable, for programs) and a ``title`` (fixed text, for people). The
-web layer maps them to RFC 9457 problem documents; nothing else of an exception ever leaves.
+Each public leaf has a ``code`` (stable, for programs), a ``title`` (fixed text, for people) and a
+``remedy``: what its receiver does next. ``docs/errors.md`` is made of them and of the docstrings. The web
+layer maps them to RFC 9457 problem documents; nothing else of an exception ever leaves.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,9 @@ class FintechError(Exception):
 
     code: ClassVar[str] = "internal_error"
     title: ClassVar[str] = "Something went wrong on our side."
+    remedy: ClassVar[str] = (
+        "Repeat the request later with the same Idempotency-Key. If it stays, send us the request_id."
+    )
 
 
 class StartupFault(FintechError):
@@ -42,6 +46,7 @@ class StartupFault(FintechError):
 
     code = "startup_fault"
     title = "The server cannot start."
+    remedy = "Repair what the lines name and start again."
 
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("\n".join(faults))
@@ -60,6 +65,7 @@ class Refusal(FintechError):
 
     code = "refused"
     title = "The request was refused."
+    remedy = "Read facts, change the request or what it is about, and send it with a new Idempotency-Key."
 
     def __init__(self, **facts: str | int) -> None:
         super().__init__(self.code)
@@ -71,6 +77,7 @@ class RequestRefused(FintechError):
 
     code = "request_refused"
     title = "The request cannot be taken as it is."
+    remedy = "Change the request; nothing was recorded, so the same Idempotency-Key may be used."
 
 
 class Unauthenticated(RequestRefused):
@@ -78,6 +85,7 @@ class Unauthenticated(RequestRefused):
 
     code = "unauthenticated"
     title = "A valid bearer token is required."
+    remedy = "Get a fresh token and repeat the request with the same Idempotency-Key."
 
 
 class Forbidden(RequestRefused):
@@ -85,6 +93,7 @@ class Forbidden(RequestRefused):
 
     code = "forbidden"
     title = "The credentials do not permit this."
+    remedy = "Use credentials whose role has the permission that the API's document names for this route."
 
 
 class NotFound(RequestRefused):
@@ -92,6 +101,7 @@ class NotFound(RequestRefused):
 
     code = "not_found"
     title = "There is no such resource."
+    remedy = "Check the id, and that the credentials belong to the merchant that owns it."
 
 
 class InvalidRequest(RequestRefused):
@@ -104,6 +114,7 @@ class InvalidRequest(RequestRefused):
 
     code = "invalid_request"
     title = "The request is not valid."
+    remedy = "Read errors: each has a pointer to the part and the rule that it breaks. Change these parts."
 
     def __init__(self, pointer: str, rule: str) -> None:
         super().__init__(f"{pointer}: {rule}")
@@ -116,6 +127,7 @@ class IdempotencyKeyMissing(RequestRefused):
 
     code = "idempotency_key_missing"
     title = "This request needs an Idempotency-Key header."
+    remedy = "Send an Idempotency-Key, a new random one for each thing that is to happen once."
 
 
 class IdempotencyKeyReused(RequestRefused):
@@ -123,6 +135,7 @@ class IdempotencyKeyReused(RequestRefused):
 
     code = "idempotency_key_reused"
     title = "This Idempotency-Key was used for a different request."
+    remedy = "Send the request as it was first, or use a new key if another thing is meant."
 
 
 class IdempotencyKeyExpired(RequestRefused):
@@ -134,6 +147,7 @@ class IdempotencyKeyExpired(RequestRefused):
 
     code = "idempotency_key_expired"
     title = "The answer to this Idempotency-Key is no longer kept; its effect stands."
+    remedy = "Read the object by its id or reference. To do another thing, use a new key."
 
     def __init__(self, operation_id: str) -> None:
         super().__init__(operation_id)
@@ -150,6 +164,9 @@ class TryAgainLater(FintechError):
 
     code = "try_again_later"
     title = "The request cannot be served right now."
+    remedy = (
+        "Wait as long as Retry-After says and repeat the request with the same Idempotency-Key."
+    )
 
     def __init__(self, operation_id: str | None = None, *, retry_after_seconds: int = 1) -> None:
         super().__init__(operation_id or self.code)
@@ -162,6 +179,7 @@ class OperationRunning(TryAgainLater):
 
     code = "operation_running"
     title = "A request with this Idempotency-Key is still running."
+    remedy = "Wait as long as Retry-After says and repeat the same request: it gets the operation's answer."
 
 
 class OutcomeUnknown(TryAgainLater):
@@ -169,6 +187,7 @@ class OutcomeUnknown(TryAgainLater):
 
     code = "outcome_unknown"
     title = "The outcome is not known yet. Repeat the request with the same Idempotency-Key."
+    remedy = "Repeat the request with the same Idempotency-Key until it is answered; never with a new one."
 
 
 class InvariantBroken(FintechError):
@@ -176,3 +195,4 @@ class InvariantBroken(FintechError):
 
     code = "invariant_broken"
     title = "An internal check failed and the work was stopped."
+    remedy = "Send us the request_id. Do not repeat the request with a new Idempotency-Key."

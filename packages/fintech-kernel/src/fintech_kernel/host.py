@@ -178,6 +178,11 @@ class PluginHost:
         """Collect ``fintech_permissions``."""
         return self._items("fintech_permissions", Permission)
 
+    def permissions_by_plugin(self) -> list[tuple[str, Permission]]:
+        """Collect ``fintech_permissions``, with the plugin that declares each."""
+        declared = self._collect("fintech_permissions", Permission)
+        return [(one.plugin.name, cast("Permission", one.item)) for one in declared]
+
     def migrations_by_plugin(self) -> list[tuple[str, MigrationSet]]:
         """Collect ``fintech_migrations``, with the plugin of each set (its tables bear its prefix)."""
         declared = self._collect("fintech_migrations", MigrationSet)

@@ -29,7 +29,7 @@ def app(new_app: Any) -> Any:
     plain = APIRouter()
 
     @router.get("/things/{thing_id}")
-    async def read(thing_id: str) -> dict[str, Any]:
+    async def read(thing_id: str, token: str = "") -> dict[str, Any]:
         return {"request_id": current_request_id(), "left": seconds_left(99.0)}
 
     @router.post("/things", dependencies=[Depends(requires("things:write"))])

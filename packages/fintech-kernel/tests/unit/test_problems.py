@@ -83,7 +83,7 @@ async def test_every_error_is_a_problem_document_with_fixed_text(
     router = APIRouter(route_class=StrictJsonRoute)
 
     @router.get("/boom")
-    async def boom() -> None:
+    async def boom(q: str) -> None:
         secret = CANARY  # a local variable that no log may show
         raise error from ValueError(secret)
 

@@ -1,6 +1,5 @@
 """``fintech plugins``: what is installed, whether it fits together."""
 
-import secrets
 from collections.abc import Sequence
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Annotated, Final
@@ -52,19 +51,12 @@ def plugins(
 def _assembly_faults(host: "PluginHost") -> Sequence[str]:
     """Return the faults of building the whole application with secrets that guard nothing."""
     from fintech_kernel.errors import StartupFault  # see above
-    from fintech_kernel.web.app import create_app, migrations
+    from fintech_kernel.web.app import migrations
 
-    from fintech_server.tokens import NO_DATABASE
+    from fintech_server.assembly import assembled
 
-    settings: dict[str, object] = {
-        "app_env": "test",
-        "app_secret": secrets.token_hex(),
-        "jwt_algorithm": "HS256",
-        "jwt_secret": secrets.token_hex(),
-        "db_base_url": NO_DATABASE,
-    }
     try:
-        create_app(settings=settings)
+        assembled()
         migrations(host)
         host.commands()
     except StartupFault as fault:

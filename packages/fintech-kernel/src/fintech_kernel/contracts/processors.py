@@ -95,6 +95,7 @@ class CallbackRejected(FintechError):
 
     code = "callback_rejected"
     title = "The callback is not signed as this processor signs."
+    remedy = "Compare the signing secrets of both sides, then send the callback again."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

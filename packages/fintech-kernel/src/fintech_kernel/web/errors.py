@@ -39,6 +39,7 @@ class MalformedHttp(FormRefused):
 
     code = "malformed_http"
     title = "This is not a well-formed HTTP/1.1 request."
+    remedy = "Use an HTTP client; a proxy in between may have cut the request."
     status = 400
 
 
@@ -51,6 +52,7 @@ class MalformedJson(FormRefused):
 
     code = "malformed_json"
     title = "The body is not well-formed JSON."
+    remedy = "Read errors for the rule, and send JSON as RFC 7493 has it: no repeated keys, no NaN."
     status = 400
 
     def __init__(self, rule: str) -> None:
@@ -63,6 +65,7 @@ class BodyNotExpected(FormRefused):
 
     code = "body_not_expected"
     title = "This operation takes no body."
+    remedy = "Send no body, or an empty object."
     status = 422
 
 
@@ -73,6 +76,7 @@ class CardNumberRefused(FormRefused):
     title = (
         "The request holds something that looks like a card number. Send a token of the processor."
     )
+    remedy = "Send the token that the processor gave for the card, and keep the number out of every field."
     status = 422
 
 
@@ -81,6 +85,7 @@ class UnsupportedMediaType(FormRefused):
 
     code = "unsupported_media_type"
     title = "Send the body as application/json in UTF-8, not compressed."
+    remedy = "Set Content-Type: application/json and do not compress the body."
     status = 415
 
 
@@ -89,6 +94,7 @@ class BodyTooLarge(FormRefused):
 
     code = "body_too_large"
     title = "The body is too large."
+    remedy = "Send less; docs/rate-limits.md has the limits."
     status = 413
 
 
@@ -97,6 +103,7 @@ class UrlTooLong(FormRefused):
 
     code = "url_too_long"
     title = "The URL is too long."
+    remedy = "Send fewer or shorter query parameters."
     status = 414
 
 
@@ -105,6 +112,7 @@ class HeadersTooLarge(FormRefused):
 
     code = "headers_too_large"
     title = "The headers are too large."
+    remedy = "Send fewer and smaller headers; cookies are not needed."
     status = 431
 
 
@@ -113,6 +121,7 @@ class BodyTooSlow(FormRefused):
 
     code = "body_too_slow"
     title = "The body did not arrive in time."
+    remedy = "Send the body at once and repeat the request with the same Idempotency-Key."
     status = 408
 
 
@@ -121,6 +130,7 @@ class DeadlineExceeded(FormRefused):
 
     code = "deadline_exceeded"
     title = "The answer was not ready in time. Repeat the request with the same Idempotency-Key."
+    remedy = "Repeat the request with the same Idempotency-Key: nothing happens twice."
     status = 503
 
 
@@ -129,6 +139,7 @@ class RateLimited(TryAgainLater):
 
     code = "rate_limited"
     title = "Too many requests. Come back after the time that Retry-After says."
+    remedy = "Wait as long as Retry-After says. The header RateLimit tells what is left: spread requests."
     status: ClassVar[int] = 429
 
 
@@ -137,4 +148,5 @@ class Overloaded(TryAgainLater):
 
     code = "overloaded"
     title = "Too many requests are under way. Nothing was done; repeat the request."
+    remedy = "Wait as long as Retry-After says, with some jitter, and repeat the request."
     status: ClassVar[int] = 503

@@ -15,14 +15,12 @@ from starlette.responses import Response
 
 from fintech_kernel.hooks import HealthCheck
 from fintech_kernel.web.answers import json_response
-from fintech_kernel.web.problems import fixed_problem, problem_response
+from fintech_kernel.web.problems import NOT_READY, fixed_problem, problem_response
 from fintech_kernel.web.strict_json import StrictJsonRoute
 
 PATH_PREFIX: Final = "/health"
 PUBLIC: Final = ("health_live", "health_ready")
 """Operations that need no permission."""
-
-NOT_READY: Final = "not_ready"
 
 
 class Liveness(BaseModel):
@@ -58,7 +56,7 @@ def health_router(checks: Sequence[HealthCheck]) -> APIRouter:
         """Run all checks at once and name the failing ones."""
         failing = await failing_checks(checks)
         if any(check.critical for check in failing):
-            body = fixed_problem(503, NOT_READY, "The server cannot serve right now.")
+            body = fixed_problem(NOT_READY.status, NOT_READY.code, NOT_READY.title)
             body["facts"] = {"failing": [check.name for check in failing]}
             return problem_response(503, body, headers={"Retry-After": "1"})
         status = "degraded" if failing else "ok"

@@ -2,11 +2,13 @@
 
 Texts are fixed; nothing of a request's values, of an exception's message, of SQL or of a path enters
 one. ``type`` is ``/problems/<code>`` and ``instance`` ``/requests/<request id>``: identifiers, relative
-to the API. Programs read ``code``.
+to the API, explained in ``docs/errors.md`` under the code. Programs read ``code``.
 """
 
+import inspect
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -82,13 +84,91 @@ KERNEL_MAPPINGS: Final = tuple(
 )
 """The kernel's own errors. Plugins add theirs through ``fintech_errors``."""
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownProblem:
+    """A problem that can be answered: ``when`` it is, and what its receiver does next."""
+
+    code: str
+    status: int
+    title: str
+    when: str
+    remedy: str
+
+    @classmethod
+    def of(cls, mapping: ErrorMapping) -> "KnownProblem":
+        """Return what an error class says of itself; its docstring begins with when it happens."""
+        error = mapping.error
+        when = (inspect.getdoc(error) or "").partition("\n\n")[0]
+        return cls(
+            code=error.code,
+            status=mapping.status,
+            title=error.title,
+            when=" ".join(when.split()),
+            remedy=error.remedy,
+        )
+
+
 _METHOD_NOT_ALLOWED: Final = 405
 
+_BAD_REQUEST: Final = KnownProblem(
+    code="bad_request",
+    status=400,
+    title="The request is not understood.",
+    when="The framework cannot read the request.",
+    remedy="Compare the request with the API's document.",
+)
+_NO_SUCH_METHOD: Final = KnownProblem(
+    code="method_not_allowed",
+    status=_METHOD_NOT_ALLOWED,
+    title="This resource does not take this method.",
+    when="The path exists, for other methods.",
+    remedy="Use one of the methods that the Allow header lists.",
+)
+_NOT_ACCEPTABLE: Final = KnownProblem(
+    code="not_acceptable",
+    status=406,
+    title="No representation fits the Accept header.",
+    when="The Accept header asks for a form that this resource does not have.",
+    remedy="Ask for application/json, or for a form that the API's document lists.",
+)
+_OTHER_STATUS: Final = KnownProblem(
+    code="http_error",
+    status=400,
+    title="The request was refused.",
+    when="The framework refused the request with another status, which the answer bears.",
+    remedy="Read the status (RFC 9110).",
+)
+_DATABASE_UNAVAILABLE: Final = KnownProblem(
+    code=DATABASE_UNAVAILABLE,
+    status=503,
+    title="The database cannot be reached right now. Nothing was recorded.",
+    when="The database was not reached, or a read was not answered.",
+    remedy="Wait as long as Retry-After says and repeat the request with the same Idempotency-Key.",
+)
+NOT_READY: Final = KnownProblem(
+    code="not_ready",
+    status=503,
+    title="The server cannot serve right now.",
+    when="A critical health check fails: facts name it.",
+    remedy="Send requests to another server; repair what the check names.",
+)
+
+_WITHOUT_CLASS: Final = (
+    _BAD_REQUEST,
+    _NO_SUCH_METHOD,
+    _NOT_ACCEPTABLE,
+    _OTHER_STATUS,
+    _DATABASE_UNAVAILABLE,
+    NOT_READY,
+)
+"""Problems that no error of ours stands for."""
+
 _STATUS_CODES: Final = {
-    400: ("bad_request", "The request is not understood."),
+    400: (_BAD_REQUEST.code, _BAD_REQUEST.title),
     404: (NotFound.code, NotFound.title),
-    _METHOD_NOT_ALLOWED: ("method_not_allowed", "This resource does not take this method."),
-    406: ("not_acceptable", "No representation fits the Accept header."),
+    _METHOD_NOT_ALLOWED: (_NO_SUCH_METHOD.code, _NO_SUCH_METHOD.title),
+    406: (_NOT_ACCEPTABLE.code, _NOT_ACCEPTABLE.title),
     413: ("body_too_large", "The body is too large."),
     415: ("unsupported_media_type", "Send the body as application/json in UTF-8, not compressed."),
     422: (InvalidRequest.code, InvalidRequest.title),
@@ -96,10 +176,6 @@ _STATUS_CODES: Final = {
 
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 """They ask for nothing whose outcome could be unknown, and have no key to repeat."""
-
-_FIXED: Final = {
-    DATABASE_UNAVAILABLE: (503, "The database cannot be reached right now. Nothing was recorded."),
-}
 
 
 class ProblemError(BaseModel):
@@ -132,7 +208,7 @@ class Problem(BaseModel):
         },
     )
 
-    type: str = Field(description="`/problems/<code>`")
+    type: str = Field(description="`/problems/<code>`; docs/errors.md explains each code")
     title: str = Field(description="what happened, fixed text")
     status: int = Field(description="the HTTP status", ge=400, le=599)
     detail: str = Field(description="what happened, fixed text")
@@ -154,13 +230,12 @@ class Problem(BaseModel):
 
 
 class ProblemCatalog:
-    """Every code that can be answered, with its status and title."""
+    """Every problem that can be answered, by its code."""
 
     def __init__(self, mappings: Sequence[ErrorMapping]) -> None:
         """Take the plugins' mappings, beside the kernel's own."""
-        self._entries: dict[str, tuple[int, str]] = dict(_FIXED)
-        for mapping in (*KERNEL_MAPPINGS, *mappings):
-            self._entries[mapping.error.code] = (mapping.status, mapping.error.title)
+        known = [*_WITHOUT_CLASS, *map(KnownProblem.of, (*KERNEL_MAPPINGS, *mappings))]
+        self._entries = {one.code: one for one in known}
 
     def present(self, code: str, facts: Mapping[str, Json]) -> tuple[int, dict[str, Json]]:
         """Return status and body of a problem, without what differs from request to request.
@@ -168,14 +243,9 @@ class ProblemCatalog:
         A recorded refusal is shown from its code and facts alone, so that its first answer and every
         replay are the same. A code that nobody maps any more is still a refusal.
         """
-        status, title = self._entries.get(code, (REFUSAL_STATUS, Refusal.title))
-        body: dict[str, Json] = {
-            "type": f"/problems/{code}",
-            "title": title,
-            "status": status,
-            "detail": title,
-            "code": code,
-        }
+        known = self._entries.get(code, self._entries[Refusal.code])
+        status = known.status
+        body = fixed_problem(status, code, known.title)
         if facts:
             body["facts"] = dict(facts)
         return status, body
@@ -187,9 +257,9 @@ class ProblemCatalog:
         bases = (base for base in type(error).__mro__ if issubclass(base, FintechError))
         return next(base.code for base in bases if base.code in self._entries)
 
-    def entries(self) -> Mapping[str, tuple[int, str]]:
-        """Return every code with its status and title, sorted by code."""
-        return dict(sorted(self._entries.items()))
+    def entries(self) -> tuple[KnownProblem, ...]:
+        """Return every problem, sorted by code."""
+        return tuple(self._entries[code] for code in sorted(self._entries))
 
 
 class ProblemHandlers:
@@ -263,7 +333,7 @@ class ProblemHandlers:
         """Answer what the framework itself refuses (404, 405, ...)."""
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
         code, title = _STATUS_CODES.get(
-            error.status_code, ("http_error", "The request was refused.")
+            error.status_code, (_OTHER_STATUS.code, _OTHER_STATUS.title)
         )
         headers: dict[str, str] = {}
         if error.status_code == _METHOD_NOT_ALLOWED:

@@ -34,6 +34,7 @@ class MerchantNotActive(Refusal):
 
     code = "merchant_not_active"
     title = "The merchant is not active."
+    remedy = "Activate the merchant, then send the payment with a new Idempotency-Key."
 
 
 class CurrencyNotEnabled(Refusal):
@@ -41,6 +42,7 @@ class CurrencyNotEnabled(Refusal):
 
     code = "currency_not_enabled"
     title = "The merchant does not accept this currency."
+    remedy = "Use a currency that the merchant accepts, or enable this one."
 
 
 class ReferenceExists(Refusal):
@@ -48,6 +50,7 @@ class ReferenceExists(Refusal):
 
     code = "reference_exists"
     title = "A payment with this reference exists."
+    remedy = "Read the payment with this reference; use another reference for another payment."
 
 
 class ReferenceExistsWithDifferentAmount(Refusal):
@@ -55,6 +58,7 @@ class ReferenceExistsWithDifferentAmount(Refusal):
 
     code = "reference_exists_with_different_amount"
     title = "A payment with this reference and a different amount exists."
+    remedy = "Read the payment with this reference: two orders seem to share it."
 
 
 class OutcomePending(Refusal):
@@ -62,6 +66,7 @@ class OutcomePending(Refusal):
 
     code = "outcome_pending"
     title = "The outcome of an earlier step is not known yet; try again when it is."
+    remedy = "Read the payment until processor_outcome is settled, then repeat with a new Idempotency-Key."
 
 
 class PaymentNotCapturable(Refusal):
@@ -69,6 +74,9 @@ class PaymentNotCapturable(Refusal):
 
     code = "payment_not_capturable"
     title = "The payment cannot be captured in its state."
+    remedy = (
+        "Read the payment: only what is authorized, and not captured or expired, can be captured."
+    )
 
 
 class CurrencyMismatch(Refusal):
@@ -76,6 +84,7 @@ class CurrencyMismatch(Refusal):
 
     code = "currency_mismatch"
     title = "The amount is not in the payment's currency."
+    remedy = "Send the amount in the payment's currency."
 
 
 class CaptureExceedsAuthorized(Refusal):
@@ -83,6 +92,7 @@ class CaptureExceedsAuthorized(Refusal):
 
     code = "capture_exceeds_authorized"
     title = "The capture exceeds what is authorized."
+    remedy = "Capture at most what facts says is left."
 
 
 class PartialCaptureUnsupported(Refusal):
@@ -90,6 +100,7 @@ class PartialCaptureUnsupported(Refusal):
 
     code = "partial_capture_unsupported"
     title = "The processor does not support this partial or further capture."
+    remedy = "Capture the whole authorized amount at once, or choose another processor."
 
 
 class PaymentNotCancelable(Refusal):
@@ -97,6 +108,7 @@ class PaymentNotCancelable(Refusal):
 
     code = "payment_not_cancelable"
     title = "The payment cannot be canceled in its state."
+    remedy = "Refund what was captured instead."
 
 
 class PaymentNotRefundable(Refusal):
@@ -104,6 +116,7 @@ class PaymentNotRefundable(Refusal):
 
     code = "payment_not_refundable"
     title = "The payment cannot be refunded in its state."
+    remedy = "Cancel the payment instead if it is only authorized."
 
 
 class RefundExceedsCaptured(Refusal):
@@ -111,6 +124,7 @@ class RefundExceedsCaptured(Refusal):
 
     code = "refund_exceeds_captured"
     title = "The refund exceeds what was captured and not refunded."
+    remedy = "Refund at most what facts says is left."
 
 
 class ManualCaptureUnsupported(Refusal):
@@ -120,6 +134,7 @@ class ManualCaptureUnsupported(Refusal):
     title = (
         "The processor of this payment method cannot reserve an amount; let capture be automatic."
     )
+    remedy = "Use automatic capture, or another processor."
 
 
 class PaymentNotDisputable(Refusal):
@@ -127,6 +142,7 @@ class PaymentNotDisputable(Refusal):
 
     code = "payment_not_disputable"
     title = "The payment cannot be disputed in its state."
+    remedy = "Check that the payment was captured."
 
 
 class DisputeExceedsCaptured(Refusal):
@@ -134,6 +150,7 @@ class DisputeExceedsCaptured(Refusal):
 
     code = "dispute_exceeds_captured"
     title = "The dispute exceeds what was captured and neither refunded nor disputed."
+    remedy = "Dispute at most what was captured."
 
 
 class DisputeExists(Refusal):
@@ -141,6 +158,7 @@ class DisputeExists(Refusal):
 
     code = "dispute_exists"
     title = "A dispute with this reference exists."
+    remedy = "Read the payment's dispute; there is one at a time."
 
 
 class DisputeNotOpen(Refusal):
@@ -148,6 +166,7 @@ class DisputeNotOpen(Refusal):
 
     code = "dispute_not_open"
     title = "The dispute has ended already."
+    remedy = "Read the dispute: it has ended."
 
 
 class CallbackTooEarly(TryAgainLater):
@@ -155,4 +174,5 @@ class CallbackTooEarly(TryAgainLater):
 
     code = "callback_too_early"
     title = "Nothing is known of this yet; send the callback again."
+    remedy = "Send the callback again after the time that Retry-After says."
     seconds: ClassVar[int] = 30

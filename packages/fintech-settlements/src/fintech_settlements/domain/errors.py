@@ -20,6 +20,7 @@ class MerchantHeld(Refusal):
 
     code = "merchant_held"
     title = "The merchant is under review or suspended; nothing is settled until that ends."
+    remedy = "Wait until the review or suspension ends; what is due stays due."
 
 
 class CutoffInFuture(Refusal):
@@ -27,6 +28,7 @@ class CutoffInFuture(Refusal):
 
     code = "cutoff_in_future"
     title = "The cutoff must not lie in the future."
+    remedy = "Choose a cutoff that has passed."
 
 
 class NothingDue(Refusal):
@@ -34,6 +36,7 @@ class NothingDue(Refusal):
 
     code = "nothing_due"
     title = "Nothing is due for settlement by this cutoff."
+    remedy = "Try again when something is available; balances show what is."
 
 
 class SettlementNotOpen(Refusal):
@@ -41,6 +44,7 @@ class SettlementNotOpen(Refusal):
 
     code = "settlement_not_open"
     title = "The settlement cannot be approved in its state."
+    remedy = "Read the settlement: only an open one can be approved."
 
 
 class SettlementNotApproved(Refusal):
@@ -48,6 +52,7 @@ class SettlementNotApproved(Refusal):
 
     code = "settlement_not_approved"
     title = "The settlement cannot be paid in its state."
+    remedy = "Approve the settlement first; read it if it was paid already."
 
 
 class SettlementNotCancelable(Refusal):
@@ -55,6 +60,7 @@ class SettlementNotCancelable(Refusal):
 
     code = "settlement_not_cancelable"
     title = "The settlement cannot be canceled in its state."
+    remedy = "Wait for the payout's outcome: what fails or is returned is due again."
 
 
 class SecondPersonRequired(Refusal):
@@ -62,3 +68,4 @@ class SecondPersonRequired(Refusal):
 
     code = "second_person_required"
     title = "A settlement above the limit is paid by somebody other than who approved it."
+    remedy = "Let somebody else, with the same permission, pay it."

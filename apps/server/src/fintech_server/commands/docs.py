@@ -1,0 +1,27 @@
+"""``fintech docs``: pages of the documentation that the installed packages write themselves."""
+
+import typer
+
+app = typer.Typer(
+    help="Print a page of the documentation, made from what is installed.", no_args_is_help=True
+)
+
+
+@app.command()
+def errors() -> None:
+    """Print every problem that the API answers: when, and what to do."""
+    from fintech_server.assembly import assembled  # brings the kernel, like the following
+    from fintech_server.references import errors_page
+
+    typer.echo(errors_page(assembled()), nl=False)
+
+
+@app.command()
+def permissions() -> None:
+    """Print every permission: who has it, and what it guards."""
+    from fintech_kernel.host import PluginHost  # see errors
+
+    from fintech_server.assembly import assembled
+    from fintech_server.references import permissions_page
+
+    typer.echo(permissions_page(assembled(), PluginHost.installed()), nl=False)
