@@ -14,7 +14,7 @@ def test_help_names_every_command(run: Any) -> None:
     outcome = run("--help")
 
     assert outcome.code == 0
-    for name in (*COMMANDS, "db"):
+    for name in (*COMMANDS, "db", "keys", "token"):
         assert name in outcome.stdout
 
 

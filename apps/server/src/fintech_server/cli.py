@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 import typer
-from fintech_kernel.commands import audit, events
+from fintech_kernel.commands import audit, events, keys
 from fintech_kernel.simulation import cli as simulation
 
 from fintech_server.commands import (
@@ -32,12 +32,17 @@ COMMANDS = {
     "demo": demo.demo,
     "plugins": plugins.plugins,
     "migrate": migrate.migrate,
-    "token": token.token,
     "version": version.version,
 }
 """Commands of ours by name, in the order of help."""
 
-GROUPS = {"db": conformance.app, "simulate": simulation.app, "docs": docs.app}
+GROUPS = {
+    "token": token.app,
+    "keys": keys.app,
+    "db": conformance.app,
+    "simulate": simulation.app,
+    "docs": docs.app,
+}
 """Groups of commands of ours by name."""
 
 SERVER_GROUPS = {"audit": audit.app, "events": events.app}

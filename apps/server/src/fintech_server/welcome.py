@@ -24,7 +24,7 @@ class Welcome:
 
     def lines(self) -> list[str]:
         """Return the lines."""
-        fresh = f"{self.program} token --data-folder {self.folder}"
+        fresh = f"{self.program} token issue --data-folder {self.folder}"
         return [
             "",
             f"API          {self.url}/v1",

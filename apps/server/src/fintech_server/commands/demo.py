@@ -21,7 +21,9 @@ def demo(
     url: Annotated[str, typer.Option(help="The server.")] = "http://127.0.0.1:8000",
     data_folder: Annotated[
         Path | None,
-        typer.Option(help="Sign tokens with this folder's key; default as in `fintech token`."),
+        typer.Option(
+            help="Sign tokens with this folder's key; default as in `fintech token issue`."
+        ),
     ] = None,
     platform_token: Annotated[
         str | None,

@@ -109,7 +109,8 @@ class KeySet:
     def signer(self, now: int) -> TokenKey | None:
         """Return the key that signs now: of those that may, the one that came last."""
         ready = [key for key in self._keys.values() if key.signs(now)]
-        return max(ready, key=lambda key: (key.signs_from, key.created_at), default=None)
+        ordered = sorted(ready, key=lambda key: (key.signs_from, key.created_at))
+        return ordered[-1] if ordered else None
 
     @property
     def can_sign(self) -> bool:
