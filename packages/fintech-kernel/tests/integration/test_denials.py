@@ -1,7 +1,10 @@
 """Denials: thousands of them are a few rows, none is lost, and the trail shows them."""
 
+from types import ModuleType
+
 import pytest
 from fintech_dbclient import DatabaseError, HttpDatabase, Statement
+from fintech_kernel.contracts.credentials import CredentialDirectory
 from fintech_kernel.domain.denials import (
     COUNTS_MAX,
     DENIALS_COUNTED,
@@ -12,6 +15,7 @@ from fintech_kernel.domain.denials import (
     Denials,
 )
 from fintech_kernel.domain.journal import Entry, Journal
+from fintech_kernel.hooks import PluginManifest, ServiceProvider, hookimpl
 from fintech_kernel.identifiers import RandomIdentifiers
 from fintech_kernel.testing.apps import RunningApp, running_app
 from fintech_kernel.testing.clocks import FrozenClock
@@ -171,3 +175,58 @@ async def refused_and_sealed(app: RunningApp) -> None:
         assert (await app.client.get("/v1/operations/op_1")).status_code == 401
     await app.context.denials.write()
     await app.context.sealer.seal()
+
+
+class NoKeys:
+    """A directory of API keys that holds none."""
+
+    async def authenticate(self, secret: str) -> None:
+        del secret
+
+    async def current(self, merchant_id: str, credential_id: str) -> None:
+        del merchant_id, credential_id
+
+
+def keeper_of_keys() -> ModuleType:
+    def fintech_plugins() -> list[PluginManifest]:
+        return [
+            PluginManifest(name="keys", summary="", table_prefix="keys_", route_prefix="/v1/keys")
+        ]
+
+    def fintech_services() -> list[ServiceProvider]:
+        return [
+            ServiceProvider(
+                name="keys",
+                provides=CredentialDirectory,
+                requires=(),
+                build=lambda _context: NoKeys(),
+            )
+        ]
+
+    module = ModuleType("keys")
+    for hook in (fintech_plugins, fintech_services):
+        setattr(module, hook.__name__, hookimpl(hook))
+    return module
+
+
+async def test_guessing_a_clients_secret_is_stopped_and_stands_in_the_trail(
+    database_url: str, database: HttpDatabase
+) -> None:
+    before = await written(database)
+    settings = {"rate_limit_token": "3/hour"}
+    plugins = [keeper_of_keys()]
+    async with running_app(database_url=database_url, plugins=plugins, settings=settings) as app:
+        guesses = [await guess(app, number) for number in range(20)]
+    assert guesses == [401] * 3 + [429] * 17
+    (entry,) = await written_since(database, before)
+    counts = {one["reason"]: one["count"] for one in entry.data["counts"]}
+    assert counts == {"invalid_client": 3, "rate_limited": 17}
+
+
+async def guess(app: RunningApp, number: int) -> int:
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": "key_01k9qq3v5kf7wsc0d3jz8y2m4t",
+        "client_secret": f"guess-{number}",
+    }
+    return (await app.client.post("/v1/auth/token", data=form)).status_code

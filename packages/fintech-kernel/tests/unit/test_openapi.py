@@ -84,11 +84,11 @@ def test_operations_are_named_by_their_functions(document) -> None:
 def test_every_operation_tells_the_problems_of_its_needs(document) -> None:
     orders = document["paths"]["/v1/orders"]
     assert set(orders["post"]["responses"]) == {
-        "201", "400", "401", "403", "409", "413", "415", "422", "503", "default",
+        "201", "400", "401", "403", "409", "413", "415", "422", "429", "503", "default",
     }  # fmt: skip
-    assert set(orders["get"]["responses"]) == {"200", "401", "403", "422", "default"}
+    assert set(orders["get"]["responses"]) == {"200", "401", "403", "422", "429", "default"}
     one = document["paths"]["/v1/orders/{order_id}"]["get"]["responses"]
-    assert set(one) == {"200", "401", "403", "404", "422", "default"}
+    assert set(one) == {"200", "401", "403", "404", "422", "429", "default"}
     assert set(document["paths"]["/v1/health/live"]["get"]["responses"]) == {"200", "default"}
 
 

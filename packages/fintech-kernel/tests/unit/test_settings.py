@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from fintech_kernel.errors import StartupFault
 from fintech_kernel.hooks import SettingsSpec
+from fintech_kernel.quotas import Quota
 from fintech_kernel.settings import KernelSettings, load_settings
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -101,8 +102,46 @@ def test_a_dotenv_file_is_read_in_development_and_never_in_production(tmp_path: 
         ({"app_docs": True}, "APP_DOCS must be false"),
         ({"audit_signing_key": None}, "AUDIT_SIGNING_KEY is required"),
         ({"jwt_algorithm": "EdDSA"}, "JWT_PUBLIC_KEY is required"),
+        ({"rate_limit_principal": "off"}, "RATE_LIMIT_PRINCIPAL must not be off"),
+        ({"rate_limit_address": "0"}, "RATE_LIMIT_ADDRESS must not be off"),
+        ({"rate_limit_token": "off"}, "RATE_LIMIT_TOKEN must not be off"),
         ({"operation_lease_seconds": 10}, "OPERATION_LEASE_SECONDS must be above"),
     ],
 )
 def test_production_refuses_what_is_unsafe(change: dict[str, Any], fault: str) -> None:
     assert fault in faults_of(KERNEL, **{**GOOD, "app_env": "production", **change})
+
+
+@pytest.mark.parametrize("environment", ["development", "test", "staging", "production"])
+def test_limits_are_on_where_real_clients_come_and_elsewhere_only_when_set(
+    environment: str,
+) -> None:
+    loaded = load_settings([KERNEL], {**GOOD, "app_env": environment})["kernel"]
+    assert isinstance(loaded, KernelSettings)
+    is_on = environment in {"staging", "production"}
+    quotas = (loaded.principal_quota, loaded.address_quota, loaded.token_quota)
+    caps = (loaded.concurrency_max, loaded.concurrency_merchant_max)
+    assert [one is not None for one in (*quotas, *caps)] == [is_on] * 5
+
+
+def test_limits_that_are_set_count_everywhere() -> None:
+    given = {"rate_limit_address": "7/second", "app_concurrency_max": 9}
+    loaded = load_settings([KERNEL], {**GOOD, **given})["kernel"]
+    assert isinstance(loaded, KernelSettings)
+    assert (loaded.address_quota, loaded.concurrency_max) == (Quota(count=7, seconds=1), 9)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("rate_limit_principal", "many"),
+        ("rate_limit_address", "600/day"),
+        ("rate_limit_token", "-1/minute"),
+        ("app_concurrency_max", 0),
+        ("app_concurrency_merchant_max", -1),
+        ("app_trusted_proxies", ["everybody"]),
+        ("app_trusted_proxies", ["10.0.0.1/8"]),
+    ],
+)
+def test_a_limit_that_is_none_is_a_fault(name: str, value: object) -> None:
+    assert name.upper() in faults_of(KERNEL, **{**GOOD, name: value})

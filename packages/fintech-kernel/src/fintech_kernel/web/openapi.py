@@ -25,7 +25,7 @@ from fintech_kernel.errors import (
 )
 from fintech_kernel.web import token_grants
 from fintech_kernel.web.authentication import permissions_required
-from fintech_kernel.web.errors import BodyTooLarge, UnsupportedMediaType
+from fintech_kernel.web.errors import BodyTooLarge, RateLimited, UnsupportedMediaType
 from fintech_kernel.web.idempotency import KEY_CHARACTERS_MAX
 from fintech_kernel.web.problems import PROBLEM_JSON, Problem, fixed_problem
 from fintech_kernel.web.route_rules import is_idempotent, operations_of
@@ -47,6 +47,7 @@ _PROBLEMS: Final[Mapping[str, tuple[str, str, type[FintechError]]]] = {
     "413": ("BodyTooLarge", "The body is too large.", BodyTooLarge),
     "415": ("UnsupportedMediaType", "The body is no JSON.", UnsupportedMediaType),
     "422": ("Unprocessable", "The request breaks a rule.", InvalidRequest),
+    "429": ("RateLimited", "A quota is used up; Retry-After says when to come back.", RateLimited),
     "503": ("Unavailable", "Not now; repeat with the same Idempotency-Key.", OutcomeUnknown),
     "default": ("AnyProblem", "Any other problem.", FintechError),
 }
@@ -176,7 +177,7 @@ def _is_framework_validation(response: Mapping[str, Any] | None) -> bool:
 def _statuses(operation: Mapping[str, Any], *, permission: bool, idempotent: bool) -> Iterator[str]:
     parameters: list[Mapping[str, Any]] = operation.get("parameters", [])
     if permission:
-        yield from ("401", "403")
+        yield from ("401", "403", "429")
     if any(parameter["in"] == "path" for parameter in parameters):
         yield "404"
     if "requestBody" in operation:
