@@ -215,8 +215,10 @@ class Story:
     async def told(self) -> Objects:
         for step in (
             self.merchant,
+            self.api_key,
             self.payment,
             self.refund,
+            self.dispute,
             self.account,
             self.settlement,
             self.trail,
@@ -236,7 +238,18 @@ class Story:
             },
         )
         merchant_id = self.objects["merchant_id"] = made["merchant_id"]
+        await self._post(
+            f"/v1/merchants/{merchant_id}/verification",
+            {"outcome": "verified", "reference": f"kyb-{self._name}", "reason": "for the tests"},
+        )
         await self._post(f"/v1/merchants/{merchant_id}/activate", {"reason": "for the tests"})
+
+    async def api_key(self) -> None:
+        made = await self._post(
+            f"/v1/merchants/{self.objects['merchant_id']}/api-keys",
+            {"name": f"Security {self._name}", "scopes": ["payments:read"]},
+        )
+        self.objects["key_id"] = made["key_id"]
 
     async def payment(self) -> None:
         made = await self._post(
@@ -256,6 +269,13 @@ class Story:
             {"amount": {"amount": 1_000, "currency": CURRENCY}},
         )
         self.objects["refund_id"] = made["refund_id"]
+
+    async def dispute(self) -> None:
+        made = await self._post(
+            f"/v1/payments/{self.objects['payment_id']}/disputes",
+            {"amount": {"amount": 500, "currency": CURRENCY}, "reason": "not received"},
+        )
+        self.objects["dispute_id"] = made["dispute_id"]
 
     async def account(self) -> None:
         merchant_id = self.objects["merchant_id"]

@@ -44,6 +44,8 @@ MERCHANT_WORKFLOWS = "fintech_merchants/domain/workflows.py"
 MERCHANT_DECISIONS = "fintech_merchants/domain/decisions.py"
 MERCHANT_MODEL = "fintech_merchants/domain/model.py"
 MERCHANT_QUERIES = "fintech_merchants/infrastructure/queries.py"
+KEY_QUERIES = "fintech_merchants/infrastructure/key_queries.py"
+KEY_WORKFLOWS = "fintech_merchants/domain/key_workflows.py"
 
 MUTANTS = (
     # --- the kernel: keys
@@ -565,6 +567,20 @@ MUTANTS = (
         before='" WHERE merchants_merchants.seq < excluded.seq"',
         after='" WHERE merchants_merchants.seq <> -1"',
         kills="M1",
+    ),
+    Mutant(
+        name="a late write of an API key overwrites a newer one",
+        file=KEY_QUERIES,
+        before='" WHERE merchants_api_keys.seq < excluded.seq"',
+        after='" WHERE merchants_api_keys.seq <> -1"',
+        kills="K1",
+    ),
+    Mutant(
+        name="every executor tells the secret that it drew",
+        file=KEY_WORKFLOWS,
+        before=" and _decided(issued).digest == drawn.sealed.digest",
+        after="",
+        kills="K2",
     ),
     Mutant(
         name="a merchant that was rejected is activated",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from fintech_kernel.context import AppContext
+from fintech_kernel.contracts.credentials import CredentialDirectory
 from fintech_kernel.contracts.merchants import MerchantDirectory
 from fintech_kernel.domain.permissions import (
     AUDITOR,
@@ -18,6 +19,7 @@ from fintech_kernel.hooks import (
     CommandGroup,
     ErrorMapping,
     EventHandler,
+    Job,
     MigrationSet,
     OperationHandler,
     Permission,
@@ -27,11 +29,28 @@ from fintech_kernel.hooks import (
     hookimpl,
 )
 from fintech_kernel.security.sealed_fields import FieldSealer
+from fintech_kernel.settings import Environment
 
-from fintech_merchants.api import pricing_routes, routes, schemas, status_routes
+from fintech_merchants.api import (
+    key_routes,
+    key_schemas,
+    pricing_routes,
+    routes,
+    schemas,
+    status_routes,
+)
 from fintech_merchants.commands import app
-from fintech_merchants.domain import errors, service, workflows
+from fintech_merchants.domain import errors, key_errors, key_service, service, workflows
 from fintech_merchants.domain.bank_accounts import PURPOSE, BankAccounts
+from fintech_merchants.domain.key_directory import (
+    WRITE_USES_EVERY_SECONDS,
+    ApiKeyDirectory,
+    KeyUses,
+)
+from fintech_merchants.domain.key_format import KeyEnvironment
+from fintech_merchants.domain.key_secrets import SecretSource
+from fintech_merchants.domain.key_service import ApiKeys
+from fintech_merchants.domain.key_workflows import KeyWorkflows
 from fintech_merchants.domain.projection import MerchantProjection
 from fintech_merchants.domain.service import Merchants, MerchantStreams
 from fintech_merchants.infrastructure.tables import MIGRATIONS
@@ -91,6 +110,16 @@ def fintech_permissions() -> Sequence[Permission]:
         Permission(
             name=pricing_routes.READ_PRICING, summary="See merchants' pricing", roles=_READERS
         ),
+        Permission(
+            name=key_routes.MANAGE,
+            summary="Issue, rotate, narrow and revoke API keys",
+            roles=(PLATFORM_ADMIN, MERCHANT_ADMIN),
+        ),
+        Permission(
+            name=key_routes.READ,
+            summary="See API keys, never their secrets",
+            roles=(PLATFORM_ADMIN, PLATFORM_OPERATOR, AUDITOR, MERCHANT_ADMIN),
+        ),
     ]
 
 
@@ -114,6 +143,10 @@ def fintech_errors() -> Sequence[ErrorMapping]:
         errors.PricingAmountWithoutCurrency: 422,
         errors.PricingBoundsReversed: 422,
         errors.PricingRuleUnreachable: 422,
+        key_errors.ApiKeyTransitionRefused: 409,
+        key_errors.ApiKeyLimitReached: 409,
+        key_errors.ApiKeyExpiryOutOfRange: 422,
+        key_errors.ScopeNotGrantable: 403,
     }
     return [
         ErrorMapping(name=error.code, error=error, status=status)
@@ -132,11 +165,22 @@ def fintech_services() -> Sequence[ServiceProvider]:
             build=_directory,
         ),
         ServiceProvider(name="merchants", provides=Merchants, requires=(), build=_merchants),
+        ServiceProvider(name="api_keys", provides=ApiKeys, requires=(Merchants,), build=_api_keys),
+        ServiceProvider(
+            name="api_keys.secrets", provides=SecretSource, requires=(), build=_secrets
+        ),
+        ServiceProvider(name="api_keys.uses", provides=KeyUses, requires=(), build=_uses),
+        ServiceProvider(
+            name="api_keys.directory",
+            provides=CredentialDirectory,
+            requires=(SecretSource, KeyUses),
+            build=_api_key_directory,
+        ),
     ]
 
 
 @hookimpl
-def fintech_operations() -> Sequence[OperationHandler]:
+def fintech_operations(context: AppContext) -> Sequence[OperationHandler]:
     """One handler per workflow."""
     changes = (service.ACTIVATE, service.SUSPEND, service.CLOSE)
     return [
@@ -177,6 +221,7 @@ def fintech_operations() -> Sequence[OperationHandler]:
             run=workflows.run_set_pricing,
             present=schemas.present_pricing,
         ),
+        *_key_operations(KeyWorkflows(context.services.get(SecretSource))),
     ]
 
 
@@ -205,6 +250,13 @@ def fintech_routes(context: AppContext) -> Sequence[RouteMount]:
             tag="pricing",
             tag_description="Price merchants in versions, and preview fees.",
         ),
+        RouteMount(
+            name="api_keys",
+            router=key_routes.build_router(context.services.get(ApiKeys)),
+            prefix="/{merchant_id}/api-keys",
+            tag="api keys",
+            tag_description="Issue, rotate, narrow and revoke merchants' API keys.",
+        ),
     ]
 
 
@@ -219,6 +271,80 @@ def fintech_event_handlers(context: AppContext) -> Sequence[EventHandler]:
 def fintech_commands() -> Sequence[CommandGroup]:
     """``fintech merchants``."""
     return [CommandGroup(name=NAME, app=app)]
+
+
+@hookimpl
+def fintech_jobs(context: AppContext) -> Sequence[Job]:
+    """Write down which API keys were used."""
+    return [
+        Job(
+            name="api_keys.uses",
+            run=context.services.get(KeyUses).write,
+            every_seconds=WRITE_USES_EVERY_SECONDS,
+        )
+    ]
+
+
+def _key_operations(key_workflows: KeyWorkflows) -> Sequence[OperationHandler]:
+    return [
+        OperationHandler(
+            name=key_service.CREATE,
+            version=1,
+            run=key_workflows.run_create,
+            present=key_schemas.present_issued,
+        ),
+        OperationHandler(
+            name=key_service.ROTATE,
+            version=1,
+            opening=key_workflows.opening_of_change,
+            run=key_workflows.run_rotate,
+            present=key_schemas.present_issued,
+        ),
+        OperationHandler(
+            name=key_service.RESCOPE,
+            version=1,
+            opening=key_workflows.opening_of_change,
+            run=key_workflows.run_rescope,
+            present=key_schemas.present_key,
+        ),
+        OperationHandler(
+            name=key_service.REVOKE,
+            version=1,
+            opening=key_workflows.opening_of_change,
+            run=key_workflows.run_revoke,
+            present=key_schemas.present_key,
+        ),
+    ]
+
+
+def _secrets(context: AppContext) -> SecretSource:
+    is_live = context.settings.app_env in {Environment.STAGING, Environment.PRODUCTION}
+    environment = KeyEnvironment.LIVE if is_live else KeyEnvironment.TEST
+    return SecretSource(keyring=context.keyring, environment=environment)
+
+
+def _uses(context: AppContext) -> KeyUses:
+    return KeyUses(database=context.database, clock=context.clock)
+
+
+def _api_key_directory(context: AppContext) -> CredentialDirectory:
+    return ApiKeyDirectory(
+        database=context.database,
+        clock=context.clock,
+        secrets=context.services.get(SecretSource),
+        uses=context.services.get(KeyUses),
+    )
+
+
+def _api_keys(context: AppContext) -> ApiKeys:
+    return ApiKeys(
+        operations=context.operations,
+        database=context.database,
+        identifiers=context.identifiers,
+        clock=context.clock,
+        permissions=context.permissions,
+        merchants=context.services.get(Merchants),
+    )
 
 
 def _directory(context: AppContext) -> MerchantDirectory:

@@ -1,6 +1,7 @@
-"""The tables of merchants: what lists are served from, and sealed bank accounts.
+"""The tables of merchants: what lists are served from, sealed bank accounts, API keys.
 
-The truth about a merchant is its stream. Nothing is deleted: a pair of metadata counts while its version is
+The truth about a merchant or a key is its stream; a key's row is written before an operation on it ends, so
+that authentication can go by it. Nothing is deleted: a pair of metadata counts while its version is
 the merchant's, and a bank account stays when another takes its place.
 """
 
@@ -84,4 +85,33 @@ ONBOARDING: Final = Migration(
     ),
 )
 
-MIGRATIONS: Final = (MERCHANTS, ONBOARDING)
+API_KEYS: Final = Migration(
+    number=3,
+    name="api keys",
+    statements=(
+        """
+        CREATE TABLE IF NOT EXISTS merchants_api_keys (
+            key_id TEXT NOT NULL PRIMARY KEY,
+            merchant_id TEXT NOT NULL,
+            name TEXT NOT NULL,
+            digest TEXT NOT NULL UNIQUE,
+            last_four TEXT NOT NULL,
+            scopes TEXT NOT NULL,
+            status TEXT NOT NULL,
+            revoked_because TEXT NOT NULL,
+            rotated_from TEXT NOT NULL,
+            rotated_to TEXT NOT NULL,
+            expires_at BIGINT,
+            created_at BIGINT NOT NULL,
+            updated_at BIGINT NOT NULL,
+            last_used_at BIGINT,
+            seq BIGINT NOT NULL)
+        """,
+        """
+        CREATE INDEX IF NOT EXISTS merchants_api_keys_merchant
+            ON merchants_api_keys (merchant_id, key_id)
+        """,
+    ),
+)
+
+MIGRATIONS: Final = (MERCHANTS, ONBOARDING, API_KEYS)
