@@ -131,3 +131,18 @@ async def test_a_pair_counts_at_the_merchants_version_of_its_metadata(database):
     assert await _statuses(database, metadata=("till", "4")) == []
     assert await _statuses(database, metadata=("crm", "A-1")) == []
     assert len(await _statuses(database, metadata=("crm", "A-2"))) == 1
+
+
+async def test_what_narrows_together_is_still_newest_first(database):
+    for number in range(4):
+        merchant_id = f"mer_f{number}"
+        await database.execute(queries.upsert_merchant(replace(ROW, merchant_id=merchant_id)))
+        await database.execute(queries.upsert_currencies(merchant_id, ["KES", "TZS"][number % 2 :]))
+        await database.execute(queries.upsert_metadata(merchant_id, {"group": "f"}, version=1))
+
+    pair = ("group", "f")
+    both = await _statuses(database, metadata=pair, currency="TZS", limit=3)
+    rest = await _statuses(database, metadata=pair, currency="TZS", before=str(both[-1][0]))
+    kenyan = await _statuses(database, metadata=pair, currency="KES", status="pending")
+    assert [one[0] for one in both + rest] == ["mer_f3", "mer_f2", "mer_f1", "mer_f0"]
+    assert [one[0] for one in kenyan] == ["mer_f2", "mer_f0"]

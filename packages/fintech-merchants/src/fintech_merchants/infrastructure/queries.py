@@ -134,7 +134,8 @@ def merchants_page(
         + " FROM merchants_merchants m"
         + joins
         + conditions
-        + " ORDER BY m.merchant_id DESC LIMIT ?",
+        + _order(where)
+        + " LIMIT ?",
         params=(*joined, *params, limit),
     )
 
@@ -206,6 +207,15 @@ def _joins(where: MerchantFilter) -> tuple[LiteralString, Sequence[Value]]:
         )
         params.extend(where.metadata)
     return joins, params
+
+
+def _order(where: MerchantFilter) -> LiteralString:
+    """Return the order of a page by the table whose index already has it, so that nothing is sorted."""
+    if where.metadata is not None:
+        return " ORDER BY d.merchant_id DESC"
+    if where.currency is not None:
+        return " ORDER BY c.merchant_id DESC"
+    return " ORDER BY m.merchant_id DESC"
 
 
 def _conditions(
