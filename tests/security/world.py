@@ -249,7 +249,7 @@ class Story:
             f"/v1/merchants/{self.objects['merchant_id']}/api-keys",
             {"name": f"Security {self._name}", "scopes": ["payments:read"]},
         )
-        self.objects["key_id"] = made["key_id"]
+        self.objects["key_id"] = self.objects["client_id"] = made["key_id"]
 
     async def payment(self) -> None:
         made = await self._post(

@@ -146,7 +146,7 @@ def fintech_errors() -> Sequence[ErrorMapping]:
         key_errors.ApiKeyTransitionRefused: 409,
         key_errors.ApiKeyLimitReached: 409,
         key_errors.ApiKeyExpiryOutOfRange: 422,
-        key_errors.ScopeNotGrantable: 403,
+        key_errors.ScopeNotGrantable: 422,
     }
     return [
         ErrorMapping(name=error.code, error=error, status=status)

@@ -290,7 +290,7 @@ async def test_lists_are_paged_and_narrowed_by_the_status_that_is_shown(app, clo
         ({"scopes": ["Payments:READ"]}, 422, "invalid_request"),
         ({"scopes": []}, 422, "invalid_request"),
         ({"scopes": ["pricing:read", "pricing:read"]}, 422, "invalid_request"),
-        ({"scopes": ["merchants:create"]}, 403, "scope_not_grantable"),
+        ({"scopes": ["merchants:create"]}, 422, "scope_not_grantable"),
         ({"expires_at": "2020-01-01T00:00:00Z"}, 422, "api_key_expiry_out_of_range"),
         ({"expires_at": "2099-01-01T00:00:00Z"}, 422, "api_key_expiry_out_of_range"),
         (
