@@ -1,13 +1,10 @@
 """``fintech token``: a fresh access token for whoever holds the key, and what a token says."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
-
-if TYPE_CHECKING:
-    import click
 
 STDIN = "-"
 
@@ -15,7 +12,7 @@ STDIN = "-"
 class IssueByDefault(TyperGroup):
     """``fintech token --role ...`` is ``fintech token issue --role ...``: the spelling of the first days."""
 
-    def parse_args(self, ctx: "click.Context", args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - click's context, or typer's copy of click
         """Name the command where only its options are given."""
         if args and args[0].startswith("--") and args[0] != "--help":
             args = ["issue", *args]
