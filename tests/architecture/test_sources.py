@@ -18,7 +18,10 @@ SQL_ELSEWHERE = {
 }
 """Places of SQL outside of ``infrastructure/``, and why."""
 
-PURE = {"commands", "decisions", "errors", "events", "fees", "model", "postings"}
+PURE = {
+    "commands", "decisions", "errors", "events", "fees", "key_errors", "key_events", "keys", "model",
+    "postings",
+}  # fmt: skip
 
 PURE_MAY_IMPORT = {
     "collections.abc", "dataclasses", "datetime", "enum", "functools", "itertools", "operator", "re",
