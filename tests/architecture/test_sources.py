@@ -39,6 +39,7 @@ FLOATS = {
     "fintech_kernel/domain/jobs.py": "seconds: intervals of jobs, with jitter",
     "fintech_kernel/domain/operations.py": "seconds: leases, deadlines and pauses",
     "fintech_ledger/domain/claims.py": "seconds: pauses between attempts",
+    "fintech_ledger/domain/folding.py": "seconds: pauses between folds and attempts",
     "fintech_payments/domain/workflows.py": "seconds: pauses between questions to a processor",
 }
 """Modules of a domain that hold a float or divide truly, and what they measure: never money."""

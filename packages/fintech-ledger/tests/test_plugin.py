@@ -5,6 +5,9 @@ from fintech_kernel.domain.permissions import MERCHANT_ROLES, PLATFORM_ROLES, Pe
 from fintech_kernel.host import PluginHost
 from fintech_kernel.web.app import migrations
 from fintech_ledger import plugin
+from fintech_ledger.domain.adjustments import Adjustments
+from fintech_ledger.domain.closes import Closes
+from fintech_ledger.domain.folding import Folding
 
 
 def test_it_loads_alone():
@@ -12,7 +15,8 @@ def test_it_loads_alone():
 
     (loaded,) = host.plugins
     assert loaded.manifest.name == "ledger"
-    assert [provider.provides for provider in host.service_providers()] == [Ledger]
+    provided = {provider.provides for provider in host.service_providers()}
+    assert provided == {Ledger, Folding, Closes, Adjustments}
 
 
 def test_its_tables_bear_its_prefix():

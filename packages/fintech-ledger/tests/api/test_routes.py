@@ -80,6 +80,7 @@ async def test_a_merchant_sees_its_own_account(app):
         "pending": 0,
         "available": 28950,
         "in_settlement": 0,
+        "at": None,
     }
 
 

@@ -83,14 +83,14 @@ async def test_legs_outside_the_chart_never_become_a_write(world):
 
 @pytest.mark.parametrize("amount", [0, -1, 10**15 + 1])
 async def test_the_table_itself_refuses_amounts_that_are_none(world, amount):
-    row = ("t", "o", "m", "a", "b", amount, "KES", "Settled", 0, "s", "", 0)
+    row = ("t", "o", "m", "a", "b", amount, "KES", "Settled", 0, "s", "", 0, 1)
 
     with pytest.raises(CheckViolation):
         await world.database.execute(queries.insert_transfers([row]))
 
 
 async def test_the_table_itself_refuses_one_account_on_both_sides(world):
-    row = ("t", "o", "m", "a", "a", 1, "KES", "Settled", 0, "s", "", 0)
+    row = ("t", "o", "m", "a", "a", 1, "KES", "Settled", 0, "s", "", 0, 1)
 
     with pytest.raises(CheckViolation):
         await world.database.execute(queries.insert_transfers([row]))

@@ -15,13 +15,18 @@ from starlette.responses import Response
 from fintech_ledger.api.schemas import (
     AccountShown,
     AccountsShown,
+    CloseShown,
+    ClosesShown,
     TransfersShown,
     TrialBalanceShown,
     account_view,
+    close_view,
+    past_view,
     transfer_view,
     trial_view,
 )
 from fintech_ledger.domain.books import Books, TransferFilter
+from fintech_ledger.domain.closes import Closes
 
 READ: Final = "ledger:read"
 AUDIT: Final = "ledger:audit"
@@ -52,6 +57,17 @@ ReferenceQuery = Annotated[
     Query(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["order-1017"]),
 ]
 RecordedQuery = Annotated[Timestamp | None, Query()]
+DayQuery = Annotated[
+    str | None,
+    Query(
+        pattern=r"^\d{4}-\d{2}-\d{2}$",
+        description="a day (UTC) that has ended, which is a close's id too: the balance at its end",
+        examples=["2026-11-21"],
+    ),
+]
+CloseId = Annotated[
+    str, Path(pattern=r"^\d{4}-\d{2}-\d{2}$", description="the day", examples=["2026-11-21"])
+]
 MerchantQuery = Annotated[
     str | None,
     Query(
@@ -62,8 +78,8 @@ MerchantQuery = Annotated[
 ]
 
 
-def build_router(books: Books) -> APIRouter:
-    """Return the routes over the books."""
+def build_router(books: Books, closes: Closes) -> APIRouter:
+    """Return the routes over the books and their closes."""
     router = APIRouter(route_class=StrictJsonRoute)
 
     @router.get("/accounts", summary="List accounts", response_model=AccountsShown)
@@ -84,12 +100,22 @@ def build_router(books: Books) -> APIRouter:
 
     @router.get("/accounts/{account}", summary="Get an account", response_model=AccountShown)
     async def get_account(
-        account: AccountName, actor: Annotated[Actor, Depends(requires(READ))]
+        account: AccountName,
+        actor: Annotated[Actor, Depends(requires(READ))],
+        at: DayQuery = None,
     ) -> Response:
-        """Return an account's balance: pending, available, and in settlement."""
-        return json_response(
-            account_view(await books.account(account, merchant_id=_scope(actor, None)))
-        )
+        """Return an account's balance, now or at the end of a day: pending, available, in settlement.
+
+        A closed day is read from its close, late postings excluded. A day without a close is computed
+        over the account's transfers, which takes longer the more they are.
+        """
+        merchant_id = _scope(actor, None)
+        if at is None:
+            return json_response(
+                account_view(await books.account(account, merchant_id=merchant_id))
+            )
+        past = await books.account_at(account, period=at, merchant_id=merchant_id)
+        return json_response(past_view(past))
 
     @router.get("/transfers", summary="List transfers", response_model=TransfersShown)
     async def list_transfers(
@@ -120,6 +146,30 @@ def build_router(books: Books) -> APIRouter:
     async def get_trial_balance() -> Response:
         """Return debits and credits of every group of accounts, by currency, of one moment."""
         return json_response({"data": [trial_view(trial) for trial in await books.trial_balance()]})
+
+    @router.get(
+        "/closes",
+        summary="List closes",
+        response_model=ClosesShown,
+        dependencies=[Depends(requires(AUDIT))],
+    )
+    async def list_closes(page: Annotated[Page, Depends(page)]) -> Response:
+        """Return closed days with their trial balances, newest first."""
+        before = int(page.after[0]) if page.after else None
+        found = await closes.list(before=before, limit=page.limit)
+        is_full = len(found) == page.limit
+        cursor = page.next_cursor((found[-1].fold,)) if is_full else None
+        return json_response(page_body([close_view(one) for one in found], cursor))
+
+    @router.get(
+        "/closes/{close_id}",
+        summary="Get a close",
+        response_model=CloseShown,
+        dependencies=[Depends(requires(AUDIT))],
+    )
+    async def get_close(close_id: CloseId) -> Response:
+        """Return a closed day with its trial balance."""
+        return json_response(close_view(await closes.get(close_id)))
 
     return router
 

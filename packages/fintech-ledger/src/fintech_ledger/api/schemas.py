@@ -1,10 +1,14 @@
 """What readers of the books are shown. Amounts are minor units, times UTC milliseconds."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from fintech_kernel.canonical import Json
+from fintech_kernel.hooks import Presented
 from pydantic import BaseModel, ConfigDict, Field
 
+from fintech_ledger.domain.books import PastBalance, trial_of
+from fintech_ledger.domain.folds import Fold, totals_of_text
 from fintech_ledger.domain.model import (
     AccountBalance,
     AccountType,
@@ -24,6 +28,7 @@ _ACCOUNT_EXAMPLE: Final[dict[str, Any]] = {
     "pending": 2000,
     "available": 4650,
     "in_settlement": 0,
+    "at": None,
 }
 
 _TRANSFER_EXAMPLE: Final[dict[str, Any]] = {
@@ -39,6 +44,7 @@ _TRANSFER_EXAMPLE: Final[dict[str, Any]] = {
     "subject_id": "pay_01k9qq3v5kf7wsc0d3jz8y2m4t",
     "reference": "order-1017",
     "recorded_at": 1760000000000,
+    "prior_period": False,
 }
 
 _TRIAL_EXAMPLE: Final[dict[str, Any]] = {
@@ -72,6 +78,25 @@ _TRIAL_EXAMPLE: Final[dict[str, Any]] = {
 }
 
 
+_CLOSE_EXAMPLE: Final[dict[str, Any]] = {
+    "close_id": "2026-11-21",
+    "until": 1795305600000,
+    "fold": 4711,
+    "recorded_at": 1795306500000,
+    "trial_balance": [_TRIAL_EXAMPLE],
+}
+
+
+class PastShown(BaseModel):
+    """The moment of a balance of the past."""
+
+    day: str = Field(description="its end, UTC")
+    is_closed: bool = Field(
+        description="whether the balance is of the day's close; else it is what was recorded before"
+        " the day's end"
+    )
+
+
 class AccountShown(BaseModel):
     """An account's balance, positive on the side on which the account grows."""
 
@@ -90,6 +115,7 @@ class AccountShown(BaseModel):
         description="taken by settlements and not paid out yet; null in the list of all merchants"
         " and for accounts of the platform"
     )
+    at: PastShown | None = Field(description="null: now")
 
 
 class AccountsShown(BaseModel):
@@ -120,6 +146,9 @@ class TransferShown(BaseModel):
     subject_id: str = Field(description="the payment or settlement that it is about")
     reference: str
     recorded_at: int
+    prior_period: bool = Field(
+        description="committed after the day of `recorded_at` was closed: it belongs to a later one"
+    )
 
 
 class TransfersShown(BaseModel):
@@ -161,6 +190,52 @@ class TrialBalanceShown(BaseModel):
     data: list[CurrencyTrialShown]
 
 
+class CloseShown(BaseModel):
+    """A closed day, with the trial balance that stands with it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_CLOSE_EXAMPLE]})
+
+    close_id: str = Field(description="the day, UTC")
+    until: int = Field(description="the day's end")
+    fold: int = Field(description="the fold that closed it")
+    recorded_at: int | None
+    trial_balance: list[CurrencyTrialShown]
+
+
+class ClosesShown(BaseModel):
+    """A page of closes, newest first."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"data": [_CLOSE_EXAMPLE], "next_cursor": None}]}
+    )
+
+    data: list[CloseShown]
+    next_cursor: str | None
+
+
+def past_view(found: PastBalance) -> dict[str, Json]:
+    """Return an account at the end of a day as JSON."""
+    at: dict[str, Json] = {"day": found.period, "is_closed": found.fold is not None}
+    return {**account_view(found.balance), "at": at}
+
+
+def close_view(close: Fold) -> dict[str, Json]:
+    """Return a close as JSON."""
+    trials = trial_of(totals_of_text(close.totals))
+    return {
+        "close_id": close.period,
+        "until": close.cutoff,
+        "fold": close.fold,
+        "recorded_at": close.recorded_at,
+        "trial_balance": [trial_view(trial) for trial in trials],
+    }
+
+
+def present_close(result: Mapping[str, Any]) -> Presented:
+    """Present the operation that closed a day: its event is its result."""
+    return Presented(status=200, body=dict(result))
+
+
 def account_view(found: AccountBalance) -> dict[str, Json]:
     """Return an account as JSON."""
     return {
@@ -174,6 +249,7 @@ def account_view(found: AccountBalance) -> dict[str, Json]:
         "pending": found.pending,
         "available": found.available,
         "in_settlement": found.in_settlement,
+        "at": None,
     }
 
 
@@ -192,6 +268,7 @@ def transfer_view(transfer: Transfer) -> dict[str, Json]:
         "subject_id": transfer.subject_id,
         "reference": transfer.reference,
         "recorded_at": transfer.recorded_at,
+        "prior_period": transfer.is_prior_period,
     }
 
 

@@ -34,6 +34,9 @@ CLAIM_ATTEMPTS_MAX: Final = 30
 CLAIM_PAUSE_SECONDS_MAX: Final = 0.05
 """Longest pause (full jitter) between such attempts."""
 
+HINTS_OF_STATEMENT: Final = 500
+"""Hints that one statement clears."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
@@ -81,6 +84,23 @@ async def run_claim(database: Database, claim: Claim, jitter: random.Random) -> 
     if row["entries"] != sum(counts):
         raise ClaimBroken(f"{claim.settlement_id}: {row['entries']} lines, counted {sum(counts)}")
     return ClaimedLines(count=row["entries"], total=row["total"])
+
+
+async def clear_hints(database: Database, merchant_id: str) -> None:
+    """Let a merchant's claimed transfers be looked at no more.
+
+    They have lines, which is what counts; a hint that was not cleared is found by the next claim. So is
+    that of a settlement's own transfer, which is posted behind its claim.
+    """
+    while True:
+        found = await database.execute(
+            queries.claimed_hints(merchant_id=merchant_id, limit=HINTS_OF_STATEMENT)
+        )
+        ids = [row["transfer_id"] for row in found.rows]
+        if ids:
+            await database.execute(queries.clear_claimed(merchant_id=merchant_id, transfer_ids=ids))
+        if len(ids) < HINTS_OF_STATEMENT:
+            return
 
 
 async def _standing(database: Database, claim: Claim) -> tuple[int, ...]:

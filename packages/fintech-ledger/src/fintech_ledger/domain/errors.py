@@ -1,13 +1,64 @@
-"""What the ledger cannot take. It refuses no business: these are faults of whoever posts.
+"""What the ledger refuses of people, and what it cannot take from whoever posts.
 
 ::
 
+    Refusal
+    ├── PeriodPassed             later transfers were folded before this period was closed
+    ├── AccountNotAdjustable     not in the chart, of another currency, twice, or a settlement's own
+    ├── TwoMerchants             one adjustment moves money of one merchant at most
+    ├── AdjustmentNotProposed    it was approved or rejected before
+    └── SamePerson               who proposed an adjustment does not decide on it
     InvariantBroken
-    ├── MalformedPosting        a leg that the chart of accounts or the books do not allow
-    └── ClaimBroken             claimed lines that contradict the claim protocol
+    ├── MalformedPosting         a leg that the chart of accounts or the books do not allow
+    ├── ClaimBroken              claimed lines that contradict the claim protocol
+    ├── FoldBroken               folds that contradict theirs
+    └── BooksDiffer              a replay of the books found other sums than they say
 """
 
-from fintech_kernel.errors import InvariantBroken
+from fintech_kernel.errors import InvariantBroken, Refusal
+
+
+class PeriodPassed(Refusal):
+    """Folds went on behind the period's end: what belongs to it can no longer be told apart."""
+
+    code = "period_passed"
+    title = "Later transfers were folded before this period was closed; it stays without a close."
+    remedy = "Post into the period of now."
+
+
+class AccountNotAdjustable(Refusal):
+    """An adjustment names two different accounts of the chart that hold its currency.
+
+    Accounts of settlements move by their settlement alone.
+    """
+
+    code = "account_not_adjustable"
+    title = "The account cannot be adjusted: it is unknown, holds another currency, or is a settlement's."
+    remedy = "Choose an account that adjustments may name."
+
+
+class TwoMerchants(Refusal):
+    """Money between merchants goes through an account of the platform, in two adjustments."""
+
+    code = "two_merchants"
+    title = "An adjustment moves money of one merchant at most."
+    remedy = "Make one adjustment for each merchant."
+
+
+class AdjustmentNotProposed(Refusal):
+    """It was decided before."""
+
+    code = "adjustment_not_proposed"
+    title = "The adjustment was approved or rejected before."
+    remedy = "Read the adjustment: it was decided already."
+
+
+class SamePerson(Refusal):
+    """Two people answer for an adjustment."""
+
+    code = "same_person"
+    title = "Who proposed an adjustment cannot approve or reject it."
+    remedy = "Let somebody else decide."
 
 
 class MalformedPosting(InvariantBroken):
@@ -16,3 +67,11 @@ class MalformedPosting(InvariantBroken):
 
 class ClaimBroken(InvariantBroken):
     """The chunks of a settlement are not dense, not full, or do not add up."""
+
+
+class FoldBroken(InvariantBroken):
+    """A fold was planned out of order, or its lines and balances do not fit one another."""
+
+
+class BooksDiffer(InvariantBroken):
+    """What is recorded is not what its transfers make. The message names the first difference."""

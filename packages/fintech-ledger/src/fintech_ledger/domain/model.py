@@ -140,11 +140,6 @@ def names_of_merchant(merchant_id: str) -> tuple[str, str]:
     return f"{MERCHANT.name}:{merchant_id}:", f"{MERCHANT.name}:{merchant_id}{_END}"
 
 
-def group_of_names() -> tuple[tuple[str, str, str], ...]:
-    """Return each group of the chart with the range of its accounts' names."""
-    return tuple((group.name, *group.names) for group in CHART)
-
-
 def check_legs(merchant_id: str, legs: Sequence[Posting]) -> None:
     """Let pass what may be posted together for a merchant.
 
@@ -224,7 +219,11 @@ def balance_of(account: Account, sums: Sums, *, in_settlement: int | None = None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
-    """One debit and one credit of one amount, as it stands. Times are UTC milliseconds."""
+    """One debit and one credit of one amount, as it stands. Times are UTC milliseconds.
+
+    ``is_prior_period`` is known once it is folded: it was committed after the period of its
+    ``recorded_at`` was closed, and belongs to a later one.
+    """
 
     transfer_id: str
     operation_id: str
@@ -237,6 +236,7 @@ class Transfer:
     subject_id: str
     reference: str
     recorded_at: int
+    is_prior_period: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

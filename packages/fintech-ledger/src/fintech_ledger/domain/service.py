@@ -12,7 +12,7 @@ from fintech_dbclient import Database, Row, Value
 from fintech_kernel.contracts.ledger import CARRYOVER, ClaimedLines, Line, Posting
 from fintech_kernel.contracts.writes import Write
 
-from fintech_ledger.domain.claims import CHUNK_SIZE_MAX, Claim, run_claim
+from fintech_ledger.domain.claims import CHUNK_SIZE_MAX, Claim, clear_hints, run_claim
 from fintech_ledger.domain.errors import ClaimBroken
 from fintech_ledger.domain.model import MERCHANT, check_legs, find_account
 from fintech_ledger.infrastructure import queries
@@ -44,7 +44,9 @@ class DoubleEntryLedger:
         ]
         if not expected:
             return ()
-        rows = [tuple(row[name] for name in queries.TRANSFER_COLUMNS) for row in expected]
+        rows = [
+            (*(row[name] for name in queries.TRANSFER_COLUMNS), _claimable(row)) for row in expected
+        ]
         return (
             Write(
                 statement=queries.insert_transfers(rows),
@@ -81,7 +83,9 @@ class DoubleEntryLedger:
             cutoff=cutoff,
             chunk_size=chunk_size,
         )
-        return await run_claim(self._database, claim, self._jitter)
+        claimed = await run_claim(self._database, claim, self._jitter)
+        await clear_hints(self._database, merchant_id)
+        return claimed
 
     async def lines(
         self, *, settlement_id: str, merchant_id: str, after: str, limit: int
@@ -144,6 +148,12 @@ def _columns(
         "reference": leg.reference,
         "recorded_at": recorded_at,
     }
+
+
+def _claimable(row: Mapping[str, Value]) -> int:
+    """Return the hint of a new transfer: 1 where it touches a merchant's account."""
+    sides = (find_account(str(row["debit_account"])), find_account(str(row["credit_account"])))
+    return int(any(side is not None and side.group is MERCHANT for side in sides))
 
 
 def _line(row: Row) -> Line:

@@ -1,9 +1,14 @@
-"""All SQL of the ledger.
+"""SQL of transfers and of the lines that settlements claim.
 
-Posting uses core statements alone; claims, lists and reports use the query profile. What reads a
-merchant's rows takes the merchant as an argument; ``merchant_id=None`` means every merchant and is for
-the platform's principals only. Parameters in SELECT lists are cast, since PostgreSQL must know types
-there; sums are cast, since its sum of BIGINT is NUMERIC.
+Posting uses core statements alone; claims and lists use the query profile. What reads a merchant's rows
+takes the merchant as an argument; ``merchant_id=None`` means every merchant and is for the platform's
+principals only. Parameters in SELECT lists are cast, since PostgreSQL must know types there; sums are
+cast, since its sum of BIGINT is NUMERIC.
+
+``is_unclaimed`` is 1 where a transfer touches a merchant's account and no settlement may have claimed it
+yet. It is a hint that spares history; whether a line names the transfer is what counts. Where it is
+used, ``COALESCE(t.debit_account, '')`` changes nothing but the plan: it keeps engines from walking an
+account's whole history by its index instead.
 """
 
 from collections.abc import Sequence
@@ -26,13 +31,20 @@ TRANSFER_COLUMNS: Final = (
     "reference",
     "recorded_at",
 )
-"""The columns of a transfer, in the order of its insert."""
+"""What a transfer is, in the order of its insert. Hints stand behind it: they change."""
 
 _TRANSFER: Final = (
     "transfer_id, operation_id, merchant_id, debit_account, credit_account, amount, currency, kind,"
     " available_on, subject_id, reference, recorded_at"
 )
-_TRANSFER_ROW: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_TRANSFER_READ: Final = (
+    "t.transfer_id AS transfer_id, t.operation_id AS operation_id, t.merchant_id AS merchant_id,"
+    " t.debit_account AS debit_account, t.credit_account AS credit_account, t.amount AS amount,"
+    " t.currency AS currency, t.kind AS kind, t.available_on AS available_on,"
+    " t.subject_id AS subject_id, t.reference AS reference, t.recorded_at AS recorded_at,"
+    " COALESCE(l.prior_period, 0) AS prior_period"
+)
+_TRANSFER_ROW: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 _UNCLAIMED: Final = (
     "NOT EXISTS (SELECT 1 FROM ledger_settlement_lines l WHERE l.line_key = t.transfer_id)"
@@ -43,11 +55,11 @@ _SIGNED: Final = "CASE WHEN t.credit_account = ? THEN t.amount ELSE -t.amount EN
 
 
 def insert_transfers(rows: Sequence[tuple[Value, ...]]) -> Statement:
-    """Insert the legs of one decision: all or none."""
+    """Insert the legs of one decision, each with its hint ``is_unclaimed`` behind it: all or none."""
     values = repeated(_TRANSFER_ROW, len(rows))
     return Statement(
         name="ledger.post",
-        sql="INSERT INTO ledger_transfers (" + _TRANSFER + ") VALUES " + values,
+        sql="INSERT INTO ledger_transfers (" + _TRANSFER + ", is_unclaimed) VALUES " + values,
         params=tuple(value for row in rows for value in row),
     )
 
@@ -85,7 +97,8 @@ def claim_chunk(
         " SELECT due.transfer_id, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS BIGINT),"
         " CAST(0 AS BIGINT), due.signed FROM"
         " (SELECT t.transfer_id AS transfer_id, " + _SIGNED + " AS signed FROM ledger_transfers t"
-        " WHERE t.merchant_id = ? AND (t.debit_account = ? OR t.credit_account = ?)"
+        " WHERE t.merchant_id = ? AND t.is_unclaimed = 1"
+        " AND (COALESCE(t.debit_account, '') = ? OR COALESCE(t.credit_account, '') = ?)"
         " AND t.available_on <= ? AND " + _UNCLAIMED + " ORDER BY t.transfer_id LIMIT ?) due",
         params=(
             marker,
@@ -137,6 +150,29 @@ def claimed_total(*, settlement_id: str, merchant_id: str) -> Statement:
     )
 
 
+def claimed_hints(*, merchant_id: str, limit: int) -> Statement:
+    """Read transfers of a merchant that a line names and whose hint still says otherwise."""
+    return Statement(
+        name="ledger.claimed_hints",
+        sql="SELECT t.transfer_id AS transfer_id FROM ledger_transfers t"
+        " JOIN ledger_settlement_lines l ON l.line_key = t.transfer_id"
+        " WHERE t.is_unclaimed = 1 AND t.merchant_id = ? ORDER BY t.transfer_id LIMIT ?",
+        params=(merchant_id, limit),
+    )
+
+
+def clear_claimed(*, merchant_id: str, transfer_ids: Sequence[Value]) -> Statement:
+    """Say of claimed transfers that they are: true for ever, so it may be said again, at any time."""
+    return Statement(
+        name="ledger.clear_claimed",
+        sql="UPDATE ledger_transfers SET is_unclaimed = 0"
+        " WHERE is_unclaimed = 1 AND merchant_id = ? AND transfer_id IN ("
+        + repeated("?", len(transfer_ids))
+        + ")",
+        params=(merchant_id, *transfer_ids),
+    )
+
+
 def lines_page(*, settlement_id: str, merchant_id: str, after: str, limit: int) -> Statement:
     """Read claimed lines with their transfers, by transfer id."""
     return Statement(
@@ -158,7 +194,8 @@ def due_lines(*, merchant_id: str, account: str, cutoff: int, limit: int) -> Sta
         sql="SELECT t.transfer_id AS transfer_id, t.kind AS kind, t.subject_id AS subject_id,"
         " t.reference AS reference, " + _SIGNED + " AS amount, t.recorded_at AS recorded_at,"
         " CAST(-1 AS BIGINT) AS chunk FROM ledger_transfers t"
-        " WHERE t.merchant_id = ? AND (t.debit_account = ? OR t.credit_account = ?)"
+        " WHERE t.merchant_id = ? AND t.is_unclaimed = 1"
+        " AND (COALESCE(t.debit_account, '') = ? OR COALESCE(t.credit_account, '') = ?)"
         " AND t.available_on <= ? AND " + _UNCLAIMED + " ORDER BY t.transfer_id LIMIT ?",
         params=(account, merchant_id, account, account, cutoff, limit),
     )
@@ -172,16 +209,17 @@ def due_accounts(
     Those that have nothing but a carry-over are left out.
     """
     one_side: Final = (
-        " AND t.available_on <= ? AND t.kind <> ? AND " + _UNCLAIMED  # of either side
+        " AND t.is_unclaimed = 1 AND t.available_on <= ? AND t.kind <> ? AND " + _UNCLAIMED
     )
     return Statement(
         name="ledger.due_accounts",
         sql="SELECT due.merchant_id AS merchant_id, due.currency AS currency FROM ("
         "SELECT t.merchant_id AS merchant_id, t.currency AS currency FROM ledger_transfers t"
-        " WHERE t.debit_account >= ? AND t.debit_account < ?"
+        " WHERE COALESCE(t.debit_account, '') >= ? AND COALESCE(t.debit_account, '') < ?"
         + one_side
         + " UNION ALL SELECT t.merchant_id AS merchant_id, t.currency AS currency"
-        " FROM ledger_transfers t WHERE t.credit_account >= ? AND t.credit_account < ?"
+        " FROM ledger_transfers t"
+        " WHERE COALESCE(t.credit_account, '') >= ? AND COALESCE(t.credit_account, '') < ?"
         + one_side
         + ") due GROUP BY due.merchant_id, due.currency"
         " ORDER BY due.merchant_id, due.currency LIMIT ?",
@@ -196,141 +234,6 @@ def due_accounts(
             carryover_kind,
             limit,
         ),
-    )
-
-
-_SIDES_START: Final = (
-    "SELECT sides.account AS account, CAST(SUM(sides.debit) AS BIGINT) AS debits,"
-    " CAST(SUM(sides.credit) AS BIGINT) AS credits,"
-    " CAST(SUM(CASE WHEN sides.available_on > ? THEN sides.debit ELSE 0 END) AS BIGINT)"
-    " AS pending_debits,"
-    " CAST(SUM(CASE WHEN sides.available_on > ? THEN sides.credit ELSE 0 END) AS BIGINT)"
-    " AS pending_credits FROM (SELECT t.debit_account AS account, t.amount AS debit, 0 AS credit,"
-    " t.available_on AS available_on FROM ledger_transfers t WHERE "
-)
-_SIDES_MIDDLE: Final = (
-    " UNION ALL SELECT t.credit_account AS account, 0 AS debit, t.amount AS credit,"
-    " t.available_on AS available_on FROM ledger_transfers t WHERE "
-)
-_SIDES_END: Final = ") sides GROUP BY sides.account"
-
-
-def accounts_page(*, after: str, now: int, limit: int) -> Statement:
-    """Read the sums of every merchant's and the platform's accounts, by name, behind ``after``."""
-    return Statement(
-        name="ledger.accounts",
-        sql=_SIDES_START
-        + "t.debit_account > ?"
-        + _SIDES_MIDDLE
-        + "t.credit_account > ?"
-        + _SIDES_END
-        + " ORDER BY sides.account LIMIT ?",
-        params=(now, now, after, after, limit),
-    )
-
-
-def account_sums(*, account: str, now: int) -> Statement:
-    """Read the sums of one account of the platform; no row where nothing was ever posted to it."""
-    return Statement(
-        name="ledger.account",
-        sql=_SIDES_START
-        + "t.debit_account = ?"
-        + _SIDES_MIDDLE
-        + "t.credit_account = ?"
-        + _SIDES_END,
-        params=(now, now, account, account),
-    )
-
-
-_DEBITED: Final = " WHERE t.merchant_id = ? AND t.debit_account >= ? AND t.debit_account < ?"
-_CREDITED: Final = " WHERE t.merchant_id = ? AND t.credit_account >= ? AND t.credit_account < ?"
-
-
-def merchant_balances(
-    *,
-    merchant_id: str,
-    merchant_accounts: tuple[str, str],
-    settlement_accounts: tuple[str, str],
-    currency: str | None,
-    after_currency: str,
-    now: int,
-    limit: int,
-) -> Statement:
-    """Read the sums of a merchant's accounts and what its settlements hold, by currency, of one moment.
-
-    Args:
-        merchant_id: whose.
-        merchant_accounts: first name of the merchant's accounts, and the first name behind them.
-        settlement_accounts: likewise of settlements' accounts.
-        currency: only this one; None for all.
-        after_currency: only currencies behind it.
-        now: UTC milliseconds; what becomes available later is pending.
-        limit: at most so many rows.
-    """
-    one_currency: LiteralString = "" if currency is None else " AND sides.currency = ?"
-    own = (merchant_id, *merchant_accounts)
-    settling = (merchant_id, *settlement_accounts)
-    return Statement(
-        name="ledger.merchant_balances",
-        sql="SELECT sides.currency AS currency, CAST(SUM(sides.debit) AS BIGINT) AS debits,"
-        " CAST(SUM(sides.credit) AS BIGINT) AS credits,"
-        " CAST(SUM(CASE WHEN sides.available_on > ? THEN sides.debit ELSE 0 END) AS BIGINT)"
-        " AS pending_debits,"
-        " CAST(SUM(CASE WHEN sides.available_on > ? THEN sides.credit ELSE 0 END) AS BIGINT)"
-        " AS pending_credits,"
-        " CAST(SUM(sides.settling) AS BIGINT) AS in_settlement FROM ("
-        "SELECT t.currency AS currency, t.amount AS debit, 0 AS credit, 0 AS settling,"
-        " t.available_on AS available_on FROM ledger_transfers t"
-        + _DEBITED
-        + " UNION ALL SELECT t.currency AS currency, 0 AS debit, t.amount AS credit, 0 AS settling,"
-        " t.available_on AS available_on FROM ledger_transfers t"
-        + _CREDITED
-        + " UNION ALL SELECT t.currency AS currency, 0 AS debit, 0 AS credit, -t.amount AS settling,"
-        " t.available_on AS available_on FROM ledger_transfers t"
-        + _DEBITED
-        + " UNION ALL SELECT t.currency AS currency, 0 AS debit, 0 AS credit, t.amount AS settling,"
-        " t.available_on AS available_on FROM ledger_transfers t"
-        + _CREDITED
-        + ") sides WHERE sides.currency > ?"
-        + one_currency
-        + " GROUP BY sides.currency ORDER BY sides.currency LIMIT ?",
-        params=(
-            now,
-            now,
-            *own,
-            *own,
-            *settling,
-            *settling,
-            after_currency,
-            *(() if currency is None else (currency,)),
-            limit,
-        ),
-    )
-
-
-def trial_balance(groups: Sequence[tuple[str, str, str]]) -> Statement:
-    """Read debits and credits of every group of accounts and currency, of one moment.
-
-    Args:
-        groups: name of each group, its first account, and the first account behind it. What belongs
-            to no group stands under an empty name.
-    """
-    case: LiteralString = " WHEN sides.account >= ? AND sides.account < ? THEN CAST(? AS TEXT)"
-    bounds = tuple(value for name, first, end in groups for value in (first, end, name))
-    return Statement(
-        name="ledger.trial_balance",
-        sql="SELECT grouped.account_group AS account_group, grouped.currency AS currency,"
-        " CAST(SUM(grouped.debit) AS BIGINT) AS debits,"
-        " CAST(SUM(grouped.credit) AS BIGINT) AS credits FROM"
-        " (SELECT CASE" + case * len(groups) + " ELSE CAST('' AS TEXT) END AS account_group,"
-        " sides.currency AS currency, sides.debit AS debit, sides.credit AS credit FROM"
-        " (SELECT t.debit_account AS account, t.currency AS currency, t.amount AS debit, 0 AS credit"
-        " FROM ledger_transfers t"
-        " UNION ALL SELECT t.credit_account AS account, t.currency AS currency, 0 AS debit,"
-        " t.amount AS credit FROM ledger_transfers t) sides) grouped"
-        " GROUP BY grouped.account_group, grouped.currency"
-        " ORDER BY grouped.currency, grouped.account_group",
-        params=bounds,
     )
 
 
@@ -356,18 +259,18 @@ def transfers_page(
             conditions.append(condition)
             params.extend(values)
 
-    only("merchant_id = ?", merchant_id)
-    only("(debit_account = ? OR credit_account = ?)", account, account)
-    only("subject_id = ?", subject_id)
-    only("kind = ?", kind)
-    only("currency = ?", currency)
-    only("reference = ?", reference)
-    only("recorded_at >= ?", recorded_from)
-    only("recorded_at < ?", recorded_before)
+    only("t.merchant_id = ?", merchant_id)
+    only("(t.debit_account = ? OR t.credit_account = ?)", account, account)
+    only("t.subject_id = ?", subject_id)
+    only("t.kind = ?", kind)
+    only("t.currency = ?", currency)
+    only("t.reference = ?", reference)
+    only("t.recorded_at >= ?", recorded_from)
+    only("t.recorded_at < ?", recorded_before)
     if before is not None:
         recorded_at, transfer_id = before
         only(
-            "recorded_at <= ? AND (recorded_at < ? OR transfer_id < ?)",
+            "t.recorded_at <= ? AND (t.recorded_at < ? OR t.transfer_id < ?)",
             recorded_at,
             recorded_at,
             transfer_id,
@@ -376,9 +279,9 @@ def transfers_page(
     return Statement(
         name="ledger.transfers" if merchant_id is None else "ledger.transfers_of_merchant",
         sql="SELECT "
-        + _TRANSFER
-        + " FROM ledger_transfers"
+        + _TRANSFER_READ
+        + " FROM ledger_transfers t LEFT JOIN ledger_fold_lines l ON l.entry_key = t.transfer_id"
         + where
-        + " ORDER BY recorded_at DESC, transfer_id DESC LIMIT ?",
+        + " ORDER BY t.recorded_at DESC, t.transfer_id DESC LIMIT ?",
         params=(*params, limit),
     )

@@ -1,0 +1,120 @@
+"""``fintech ledger``: close a period, and check the books against a replay of every transfer."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from fintech_kernel.domain.operations import Answer
+    from rich.progress import Progress, TaskID
+
+    from fintech_ledger.domain.check import Checked
+
+app = typer.Typer(help="The books.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """The books."""
+
+
+@app.command("close")
+def close(
+    context: typer.Context,
+    until: Annotated[str, typer.Option(help="The last day (UTC) of the period, as 2026-11-30.")],
+) -> None:
+    """Close the period that ends with a day, as the servers' job does for every day by itself."""
+    import asyncio
+
+    from fintech_dbclient import DatabaseError  # brings the kernel, as all below
+    from fintech_kernel.commands.surroundings import fail
+    from fintech_kernel.domain.execution import OperationState
+    from fintech_kernel.errors import InvalidRequest, TryAgainLater
+
+    try:
+        answer = asyncio.run(_closed(context, until))
+    except InvalidRequest:
+        fail(f"{until} is no day that has ended: write it as 2026-11-30")
+    except TryAgainLater:
+        fail("the close is recorded and goes on: the servers finish it, or run this again")
+    except DatabaseError as error:
+        fail(f"the database did not answer ({type(error).__name__}): run this again")
+    if answer.state is OperationState.REFUSED:
+        fail(f"{until} cannot be closed any more: later transfers were folded before")
+    typer.echo(f"{until} is closed by fold {answer.result['fold']}")
+
+
+@app.command("check")
+def check(
+    url: Annotated[
+        str, typer.Option(envvar="DB_BASE_URL", help="The database service; default: DB_BASE_URL.")
+    ],
+    token: Annotated[
+        str | None, typer.Option(envvar="DB_API_TOKEN", help="Its token; default: DB_API_TOKEN.")
+    ] = None,
+) -> None:
+    """Replay every transfer and compare; name the first difference and exit with 1."""
+    import asyncio
+
+    from fintech_dbclient import DatabaseError  # see close
+    from fintech_kernel.commands.surroundings import fail
+
+    from fintech_ledger.domain.errors import BooksDiffer
+
+    try:
+        checked = asyncio.run(_checked(url, token))
+    except BooksDiffer as difference:
+        fail(f"the books differ: {difference}")
+    except DatabaseError as error:
+        fail(f"the database did not answer ({type(error).__name__})")
+    typer.echo(
+        f"checked: {checked.transfers} transfers, {checked.folds} folds,"
+        f" {checked.lines} settlement lines, {checked.accounts} accounts; no difference"
+    )
+
+
+async def _closed(context: typer.Context, period: str) -> "Answer":
+    from fintech_kernel.commands.surroundings import operator  # see close
+    from fintech_kernel.host import PluginHost
+    from fintech_kernel.web.app import Overrides, build_context
+
+    from fintech_ledger.domain.closes import Closes
+
+    app_context = build_context(PluginHost.installed(), settings=context.obj, overrides=Overrides())
+    try:
+        return await app_context.services.get(Closes).close(period, actor=operator())
+    finally:
+        await app_context.database.close()
+
+
+async def _checked(url: str, token: str | None) -> "Checked":
+    from fintech_dbclient import HttpDatabase  # see close
+    from fintech_kernel.clock import SystemClock
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from fintech_ledger.domain.check import BooksCheck
+
+    with Progress(console=Console(stderr=True)) as progress:
+        database = HttpDatabase(url, token=token)
+        try:
+            checking = BooksCheck(
+                database=database, clock=SystemClock(), on_progress=Bars(progress).show
+            )
+            return await checking.run()
+        finally:
+            await database.close()
+
+
+class Bars:
+    """One bar for each part of the check, from when it begins."""
+
+    def __init__(self, progress: "Progress") -> None:
+        self._progress = progress
+        self._bars: dict[str, TaskID] = {}
+
+    def show(self, part: str, done: int, total: int) -> None:
+        """Show how far a part is."""
+        if part not in self._bars:
+            self._bars[part] = self._progress.add_task(part, total=total)
+        self._progress.update(self._bars[part], completed=done, total=total)
