@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fintech_dbclient import Database, Statement
+from fintech_kernel.domain.denials import DENIALS_COUNTED
 from fintech_kernel.domain.journal import Entry
 
 PAGE_ROWS: Final = 500
@@ -48,7 +49,8 @@ async def read_books(database: Database) -> Books:
     by_operation: defaultdict[str, list[Entry]] = defaultdict(list)
     for entry in sorted(journal, key=lambda entry: (entry.stream_id, entry.seq)):
         streams[entry.stream_id].append(entry)
-        by_operation[entry.operation_id].append(entry)
+        if entry.type != DENIALS_COUNTED:  # of no operation: refused requests, counted
+            by_operation[entry.operation_id].append(entry)
 
     async def keyed(table: str, key: str) -> dict[str, Row]:
         return {str(row[key]): row for row in await _table(database, table, key)}
