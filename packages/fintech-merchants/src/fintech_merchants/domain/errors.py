@@ -39,7 +39,7 @@ class MerchantNotVerified(Refusal):
 
     code = "merchant_not_verified"
     title = "The merchant is not verified."
-    remedy = "Record the verification first."
+    remedy = "Have the merchant checked and record the outcome as its verification, then activate it."
 
 
 class CurrencyNotRemovable(Refusal):
@@ -47,7 +47,7 @@ class CurrencyNotRemovable(Refusal):
 
     code = "currency_not_removable"
     title = "Currencies can be added to a merchant and not removed."
-    remedy = "Keep the currency while something of the merchant still uses it."
+    remedy = "Send every currency that the merchant has, and those to be added."
 
 
 class MetadataFull(Refusal):
@@ -63,7 +63,7 @@ class PricingEffectiveInPast(Refusal):
 
     code = "pricing_effective_in_past"
     title = "A pricing applies from now on or from a later time."
-    remedy = "Choose a time that has not passed."
+    remedy = "Leave effective_from out to price at once, or choose a later time."
 
 
 class PricingCurrencyNotEnabled(Refusal):
