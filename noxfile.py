@@ -269,6 +269,13 @@ def mutants(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Fuzz the running server by its OpenAPI document: all checks, as staff and as a merchant."""
+    install(session, *PACKAGES, groups=["fuzz"])
+    session.run("python", "tests/security/fuzz/run.py", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure: every program in benchmarks/, or ``nox -s bench -- benchmarks/one.py --its-options``."""
     install(session, *PACKAGES, groups=["test"])
@@ -293,7 +300,7 @@ def full(session: nox.Session) -> None:
         session.notify(f"subsets({name})", EVERYTHING)
     for name in ("conformance", "architecture", *FOLDERS, "elixir"):
         session.notify(name, EVERYTHING)
-    for name in ("simulate", "mutants", "chaos", "races", "bench"):
+    for name in ("simulate", "mutants", "chaos", "races", "fuzz", "bench"):
         session.notify(name, [])
 
 

@@ -5,7 +5,12 @@ from typing import Final
 
 from fintech_kernel.context import AppContext
 from fintech_kernel.domain.actors import PLATFORM, Actor
-from fintech_kernel.domain.permissions import MERCHANT_ADMIN, MERCHANT_ROLES, ROLES
+from fintech_kernel.domain.permissions import (
+    MERCHANT_ADMIN,
+    MERCHANT_ROLES,
+    READ_PRINCIPAL,
+    ROLES,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +34,19 @@ class Principal:
         return self.role in MERCHANT_ROLES
 
     def may(self, context: AppContext, permissions: tuple[str, ...]) -> bool:
-        """Whether the declarations, not the code under test, give it all of these permissions."""
+        """Whether the declarations, not the code under test, give it all of these permissions.
+
+        To see who one is, no scope can leave out.
+        """
         declared = {one.name: one.roles for one in context.permissions.declarations()}
-        return self.scope != WITHOUT and all(self.role in declared[name] for name in permissions)
+        left_out = self.scope == WITHOUT and set(permissions) != {READ_PRINCIPAL}
+        return not left_out and all(self.role in declared[name] for name in permissions)
 
     def actor(self, context: AppContext, permissions: tuple[str, ...], merchant_id: str) -> Actor:
         """Return it as a token names it."""
         scopes = {
             None: None,
-            WITH: permissions,
+            WITH: permissions or (READ_PRINCIPAL,),
             WITHOUT: tuple(name for name in context.permissions.names() if name not in permissions),
         }[self.scope]
         return Actor(
@@ -54,6 +63,6 @@ WITHOUT: Final = "without"
 NOBODY: Final = Principal("nobody")
 PRINCIPALS: Final = (NOBODY, *(Principal(role, role) for role in ROLES))
 SCOPED: Final = (
-    Principal("api_key_with_the_scope", MERCHANT_ADMIN, WITH),
-    Principal("api_key_without_the_scope", MERCHANT_ADMIN, WITHOUT),
+    Principal("scoped_to_it", MERCHANT_ADMIN, WITH),
+    Principal("scoped_to_all_else", MERCHANT_ADMIN, WITHOUT),
 )

@@ -47,6 +47,7 @@ PLATFORM_WIDE: Final[Mapping[str, str]] = {
     "audit.leaf_hashes": "hashes of the whole log",
     "audit.beside_log": "the verifier compares the whole log",
     "payments.open_outcomes": "the resolver asks for everybody's",
+    "payments.sandbox.untold": "the sandbox tells everybody's answers, as a processor does",
     # before anybody is known
     "merchants.api_keys.by_digest": "who holds a key says no merchant: the key's HMAC tells whose it is",
     # what routes offer to platform staff alone

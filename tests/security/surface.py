@@ -24,7 +24,12 @@ NAME_OF_MAP: Final = "sample"
 """The key under which a value of a map is sent."""
 
 
-SIGNED: Final = {"receive_callback": "the processor's signature over the body"}
+FORM: Final = "application/x-www-form-urlencoded"
+
+SIGNED: Final = {
+    "receive_callback": "the processor's signature over the body",
+    "issue_token": "the secret of an API key",
+}
 """Public operations that answer 401 to whoever does not bring what is named here."""
 
 
@@ -42,6 +47,7 @@ class Operation:
 
     Attributes:
         body: the schema of what it takes, None where it takes nothing.
+        is_form: its body is a form, as OAuth has it.
         is_strict: it reads its body as strict JSON; others take bytes or a form.
     """
 
@@ -52,6 +58,7 @@ class Operation:
     parameters: tuple[Parameter, ...]
     is_idempotent: bool
     body: Mapping[str, Any] | None
+    is_form: bool
     is_strict: bool
 
     @property
@@ -123,6 +130,7 @@ def _operation(route: Any, method: str, document: Mapping[str, Any]) -> Operatio
         ),
         is_idempotent=is_idempotent(route.dependant),
         body=resolved(_json_content(body)["schema"], document) if body else None,
+        is_form=body is not None and FORM in body["content"],
         is_strict=isinstance(route.original_route, StrictJsonRoute),
     )
 

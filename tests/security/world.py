@@ -18,6 +18,7 @@ from fintech_kernel.observability.context import current_request_id
 from fintech_kernel.testing.apps import RunningApp, running_app
 from fintech_kernel.testing.database import database_service
 from fintech_kernel.web.app import Overrides
+from fintech_ledger.domain.closes import Closes
 from principals import Principal
 from statements import RecordingDatabase, StatementBook
 from surface import Operation
@@ -94,7 +95,8 @@ class World:
             operation.method,
             operation.path.format(**{name: _in_path(value) for name, value in values.items()}),
             params={**needed, **(query or {})} or None,
-            json=given,
+            json=None if operation.is_form else given,
+            data=given if operation.is_form else None,
             headers={**self.headers(operation, as_), **(headers or {})},
         )
 
@@ -181,6 +183,8 @@ def absent_of(name: str, value: str) -> str:
         return "op_" + "a" * 52
     if name == "processor":
         return "absent"
+    if name == "close_id":
+        return "1970-01-01"
     absent = _TYPEID_SUFFIX.sub(ABSENT_ID, value)
     assert absent != value, f"say in absent_of what an absent {{{name}}} looks like: {value}"
     return absent
@@ -220,6 +224,8 @@ class Story:
             self.refund,
             self.dispute,
             self.account,
+            self.adjustment,
+            self.close,
             self.settlement,
             self.trail,
             self.processor,
@@ -281,6 +287,24 @@ class Story:
         merchant_id = self.objects["merchant_id"]
         found = await self._get(f"/v1/ledger/accounts?merchant_id={merchant_id}")
         self.objects["account"] = found["data"][0]["account"]
+
+    async def adjustment(self) -> None:
+        made = await self._post(
+            "/v1/ledger/adjustments",
+            {
+                "debit_account": self.objects["account"],
+                "credit_account": f"assets:bank:{CURRENCY}",
+                "amount": 100,
+                "currency": CURRENCY,
+                "reason": "for the tests",
+            },
+        )
+        self.objects["adjustment_id"] = made["adjustment_id"]
+
+    async def close(self) -> None:
+        """Closed days are the ledger's: they are the same for everybody."""
+        await self._app.context.services.get(Closes).run()
+        self.objects["close_id"] = (await self._get("/v1/ledger/closes"))["data"][0]["close_id"]
 
     async def settlement(self) -> None:
         made = await self._post(

@@ -1,3 +1,4 @@
+import re
 from typing import Annotated, Any
 
 import pytest
@@ -6,7 +7,7 @@ from fintech_kernel.domain.operations import IdempotentCall
 from fintech_kernel.errors import IdempotencyKeyMissing, InvalidRequest
 from fintech_kernel.security.secrets import KeyRing
 from fintech_kernel.web.errors import CardNumberRefused
-from fintech_kernel.web.idempotency import idempotency, parse_key
+from fintech_kernel.web.idempotency import KEY_PATTERN, idempotency, parse_key
 from fintech_kernel.web.schemas import StrictModel
 from fintech_kernel.web.strict_json import StrictJsonRoute
 
@@ -139,3 +140,31 @@ async def test_a_fingerprint_is_still_known_after_a_rotation(
     _, renewed = await fingerprints(client, calls, ("t1/capture", b"{}"))
     assert renewed != stored
     assert calls[1].fingerprint.matches(stored)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a",
+        "8e03978e-40d5",
+        "a:b/c#d",
+        "!~",
+        "k" * 255,
+        '"a"',
+        '"a,b;c"',
+        '"a\\"b\\\\c"',
+        f'"{"k" * 255}"',
+    ],
+)
+def test_the_documented_pattern_has_the_keys_that_are_taken(value: str) -> None:
+    assert re.search(KEY_PATTERN, value)
+    assert parse_key([value])
+
+
+@pytest.mark.parametrize(
+    "value", ["a,b", "a;b", 'a"b', "a\\b", "a b", "é", '"', '""', '"a', '"a\\b"', "k" * 256, "a\n"]
+)
+def test_the_documented_pattern_leaves_out_what_is_refused(value: str) -> None:
+    assert not re.search(KEY_PATTERN.replace("$", r"\Z"), value)
+    with pytest.raises(InvalidRequest):
+        parse_key([value])

@@ -26,6 +26,12 @@ from fintech_kernel.web.templates import path_template
 KEY_CHARACTERS_MAX: Final = 255
 FINGERPRINT_PURPOSE: Final = "fingerprint"
 
+KEY_PATTERN: Final = (
+    rf"^([!#-+\--:<-\[\]-~]{{1,{KEY_CHARACTERS_MAX}}}"  # bare: visible ASCII without " \ , ;
+    rf'|"([!#-\[\]-~]|\\["\\]){{1,{KEY_CHARACTERS_MAX}}}")$'  # quoted, with " and \ escaped
+)
+"""The header's two forms, as the API's document shows them."""
+
 _HEADER: Final = "idempotency-key"
 _POINTER: Final = f"/headers/{_HEADER}"
 _KEY: Final = re.compile(rf"[\x21-\x7e]{{1,{KEY_CHARACTERS_MAX}}}")

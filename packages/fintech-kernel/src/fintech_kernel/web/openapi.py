@@ -26,7 +26,7 @@ from fintech_kernel.errors import (
 from fintech_kernel.web import token_grants
 from fintech_kernel.web.authentication import permissions_required
 from fintech_kernel.web.errors import BodyTooLarge, RateLimited, UnsupportedMediaType
-from fintech_kernel.web.idempotency import KEY_CHARACTERS_MAX
+from fintech_kernel.web.idempotency import KEY_CHARACTERS_MAX, KEY_PATTERN
 from fintech_kernel.web.problems import PROBLEM_JSON, Problem, fixed_problem
 from fintech_kernel.web.route_rules import is_idempotent, operations_of
 
@@ -60,8 +60,8 @@ _IDEMPOTENCY_PARAMETER: Final[Mapping[str, Any]] = {
     "schema": {
         "type": "string",
         "minLength": 1,
-        "maxLength": KEY_CHARACTERS_MAX,
-        "pattern": "^[A-Za-z0-9_.:-]+$",
+        "maxLength": 2 * KEY_CHARACTERS_MAX + 2,
+        "pattern": KEY_PATTERN,
     },
     "example": "8e03978e-40d5-43e8-bc93-6894a57f9324",
 }

@@ -109,6 +109,7 @@ Metadata = Annotated[
         max_length=METADATA_PAIRS_MAX,
         description=f"up to {METADATA_PAIRS_MAX} pairs of strings",
         examples=[{"order": "A-1017"}],
+        json_schema_extra={"additionalProperties": False},
     ),
 ]
 """What a client notes on an object of ours."""
