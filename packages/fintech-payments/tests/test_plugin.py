@@ -22,7 +22,7 @@ def test_every_operation_has_examples_problems_and_an_id_of_its_own() -> None:
     app = create_app(settings=ALONE, plugins=[plugin, test_ledger])
     document = app.openapi()
     assert openapi_faults(document) == []
-    assert all(path.startswith(("/v1/", "/health/")) for path in document["paths"])
+    assert all(path.startswith(("/v1/", "/health/", "/.well-known/")) for path in document["paths"])
 
 
 def test_without_a_ledger_it_says_what_to_install() -> None:

@@ -40,9 +40,10 @@ from fintech_payments.api import (
     routes,
     schemas,
 )
-from fintech_payments.domain import errors, service
+from fintech_payments.domain import errors, kinds
 from fintech_payments.domain.callbacks import Callbacks
 from fintech_payments.domain.dispute_service import Disputes
+from fintech_payments.domain.expiry import Expiry
 from fintech_payments.domain.projection import PaymentProjection
 from fintech_payments.domain.resolution import Resolution
 from fintech_payments.domain.resolver import Resolver
@@ -59,6 +60,7 @@ from fintech_payments.settings import PaymentsSettings
 
 NAME: Final = "payments"
 RESOLVE_TIMEOUT_SECONDS: Final = 120.0
+EXPIRE_TIMEOUT_SECONDS: Final = 120.0
 CALLBACKS_EVERY_SECONDS: Final = 1.0
 SANDBOXES: Final = (sandbox.NAME, mobile_money.NAME)
 
@@ -126,6 +128,7 @@ def fintech_errors() -> Sequence[ErrorMapping]:
         errors.CaptureExceedsAuthorized: 422,
         errors.PartialCaptureUnsupported: 422,
         errors.PaymentNotCancelable: 409,
+        errors.PaymentNotExpirable: 409,
         errors.PaymentNotRefundable: 409,
         errors.PaymentNotDisputable: 409,
         errors.DisputeExists: 409,
@@ -187,49 +190,56 @@ def fintech_operations(context: AppContext) -> Sequence[OperationHandler]:
     workflows = context.services.get(PaymentWorkflows)
     return [
         OperationHandler(
-            name=service.CREATE,
+            name=kinds.CREATE,
             version=1,
             opening=workflows.opening_of_create,
             run=workflows.run_create,
             present=schemas.present_creation,
         ),
         OperationHandler(
-            name=service.CAPTURE,
+            name=kinds.CAPTURE,
             version=1,
             opening=workflows.opening_of_step,
             run=workflows.run_capture,
             present=schemas.present_step,
         ),
         OperationHandler(
-            name=service.CANCEL,
+            name=kinds.CANCEL,
             version=1,
             opening=workflows.opening_of_step,
             run=workflows.run_cancel,
             present=schemas.present_step,
         ),
         OperationHandler(
-            name=service.REFUND,
+            name=kinds.EXPIRE,
+            version=1,
+            opening=workflows.opening_of_step,
+            run=workflows.run_expire,
+            present=schemas.present_step,
+        ),
+        OperationHandler(
+            name=kinds.REFUND,
             version=1,
             opening=workflows.opening_of_step,
             run=workflows.run_refund,
             present=schemas.present_refund,
         ),
         OperationHandler(
-            name=service.RESOLVE,
+            name=kinds.RESOLVE,
             version=1,
             opening=workflows.opening_of_step,
             run=workflows.run_resolve,
             present=schemas.present_step,
         ),
         OperationHandler(
-            name=service.OPEN_DISPUTE,
+            name=kinds.OPEN_DISPUTE,
             version=1,
             opening=workflows.opening_of_step,
             run=workflows.run_open_dispute,
             present=dispute_schemas.present_opening,
         ),
         OperationHandler(
-            name=service.CLOSE_DISPUTE,
+            name=kinds.CLOSE_DISPUTE,
             version=1,
             opening=workflows.opening_of_step,
             run=workflows.run_close_dispute,
@@ -276,7 +286,7 @@ def fintech_event_handlers(context: AppContext) -> Sequence[EventHandler]:
 
 @hookimpl
 def fintech_jobs(context: AppContext) -> Sequence[Job]:
-    """Ask processors about outcomes that are open, and carry the sandboxes' callbacks."""
+    """Ask about open outcomes, release what ran out, and carry the sandboxes' callbacks."""
     settings = context.settings_of(PaymentsSettings)
     resolver = Resolver(
         resolution=_resolution(context),
@@ -285,12 +295,24 @@ def fintech_jobs(context: AppContext) -> Sequence[Job]:
         clock=context.clock,
         processors=context.processors,
     )
+    expiry = Expiry(
+        operations=context.operations,
+        journal=context.journal,
+        database=context.database,
+        clock=context.clock,
+    )
     return [
         Job(
             name="payments.resolve",
             run=resolver.run,
             every_seconds=settings.resolve_every_seconds,
             timeout_seconds=RESOLVE_TIMEOUT_SECONDS,
+        ),
+        Job(
+            name="payments.expire",
+            run=expiry.run,
+            every_seconds=settings.expire_every_seconds,
+            timeout_seconds=EXPIRE_TIMEOUT_SECONDS,
         ),
         *(
             _sandbox_callbacks(context, name)
@@ -395,6 +417,7 @@ def _payments(context: AppContext) -> Payments:
                 for method, name in settings.processors_by_method.items()
             },
         ),
+        authorization_days=settings.authorization_days,
     )
 
 

@@ -31,6 +31,12 @@ class PaymentsSettings(BaseSettings):
         default_factory=dict,
         description='what a dispute costs the merchant, minor units by currency: {"KES": 150000}',
     )
+    authorization_days: Annotated[int, Field(ge=1, le=90)] = Field(
+        default=7, description="how long an authorization may wait for its captures"
+    )
+    expire_every_seconds: Annotated[float, Field(gt=0, le=3600)] = Field(
+        default=60.0, description="how often authorizations that ran out are looked for"
+    )
     resolve_every_seconds: Annotated[float, Field(gt=0, le=3600)] = 15.0
     sandbox_late_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
         default=3.0, description="when the sandboxes give an answer that comes later"

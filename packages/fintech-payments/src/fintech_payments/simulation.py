@@ -36,8 +36,12 @@ SENDABLE_SECONDS: Final = KEY_RETENTION_SECONDS - IN_FLIGHT_LIMIT_SECONDS
 """For how long a call may be sent again under its key."""
 
 SKEW_MILLISECONDS_MAX: Final = 600_000
+SECONDS_PER_DAY: Final = 86_400
 CURRENCY: Final = "KES"
 DISPUTE_FEE: Final = 150
+AUTHORIZATION_DAYS: Final = 2
+"""Longer than outages last: authorizations expire under the faults of workflows of their own."""
+
 PAYMENT_KINDS: Final = frozenset(
     {
         "Settled",
@@ -226,8 +230,20 @@ def _resolved(run: Script) -> Script:
     return resolve
 
 
-async def _wait_and_run_jobs(world: World) -> None:
-    await asyncio.sleep(700)
+def _expires(*steps: tuple[str, int | None]) -> Script:
+    """Let an authorization run out, whatever is done with it at the last moment."""
+
+    async def run(client: Client) -> None:
+        await asyncio.sleep(AUTHORIZATION_DAYS * SECONDS_PER_DAY)
+        jobs = asyncio.ensure_future(_wait_and_run_jobs(client.world, seconds=1))
+        await _steps(*steps)(client)
+        await asyncio.wait([jobs])
+
+    return run
+
+
+async def _wait_and_run_jobs(world: World, *, seconds: float = 700) -> None:
+    await asyncio.sleep(seconds)
     for process in world.living()[:1]:
         for job in process.jobs:
             await asyncio.wait([process.spawn(run_once(job))])
@@ -298,7 +314,9 @@ class Told:
     processor: str
     authorized: int = 0
     captured: int = 0
+    expires_at: int = 0
     ended: str = ""
+    is_released: bool = False
     refunds: dict[str, tuple[int, int, str]] = field(
         default_factory=dict[str, tuple[int, int, str]]
     )
@@ -331,6 +349,7 @@ def told_payments(world: World) -> Iterator[tuple[str, Told, dict[str, Any]]]:
                 merchant_id=merchant_id,
                 amount=data["amount"]["amount"],
                 processor=data["processor"],
+                expires_at=data["expires_at"],
             )
         payment = payments.get(payment_id)
         if payment is None:
@@ -350,6 +369,11 @@ def _tell(payment: Told, event: str, data: dict[str, Any], operation: str) -> No
         case "canceled":
             payment.ended = "canceled"
             payment.effects.append((operation, "cancel", 0))
+        case "expired":
+            payment.ended = payment.ended or ("" if payment.captured else "expired")
+            payment.is_released = True
+            if not data["decline_code"]:
+                payment.effects.append((operation, "cancel", 0))
         case "refund_requested":
             refund = (data["amount"]["amount"], data["fee_returned"]["amount"], "pending")
             payment.refunds[data["refund_id"]] = refund
@@ -382,8 +406,8 @@ def amounts_are_in_order(world: World) -> Iterator[str]:
         amounts = [0, gone, payment.captured, payment.authorized, payment.amount]
         if amounts != sorted(amounts):
             yield f"{row['entry_id']}: gone, captured, authorized, amount are {amounts[1:]}"
-        if payment.ended == "canceled" and payment.captured:
-            yield f"{row['entry_id']}: canceled and captured"
+        if payment.ended in {"canceled", "expired"} and payment.captured:
+            yield f"{row['entry_id']}: {payment.ended} and captured"
 
 
 def ledger_follows_the_journal(world: World) -> Iterator[str]:  # noqa: C901 - one arm per event
@@ -486,12 +510,31 @@ def lists_are_true(world: World) -> Iterator[str]:
             yield f"{payment_id} is listed as another merchant's"
 
 
+def expired_authorizations_are_released(world: World) -> Iterator[str]:
+    """P3: nothing that is authorized stays held at the processor behind its time."""
+    for payment_id, payment in {one: told for one, told, _ in told_payments(world)}.items():
+        if _holds_what_expired(world, payment):
+            yield f"{payment_id}: {payment.authorized - payment.captured} is held behind its time"
+
+
+def _holds_what_expired(world: World, payment: Told) -> bool:
+    is_over = payment.expires_at + SKEW_MILLISECONDS_MAX < world.now() * 1_000
+    is_left = payment.authorized > payment.captured and not payment.is_released
+    return is_over and is_left and payment.ended not in {"canceled", "conflicted"}
+
+
 def _is_quiet(world: World) -> bool:
-    """Whether the resolver has nothing left to learn: what the processor never saw stays open."""
-    if not world.model.count("payments_payments", "WHERE outcomes_open = 1"):
+    """Whether nothing is left to learn or to release: what the processor never saw stays open."""
+    now = int(world.now() * 1_000)
+    if not world.model.count(
+        "payments_payments", "WHERE outcomes_open = 1 OR expires_at <= ?", now
+    ):
         return True
     payments = {payment_id: told for payment_id, told, _ in told_payments(world)}
-    return not any(_can_be_learned(world, payment) for payment in payments.values())
+    return not any(
+        _can_be_learned(world, payment) or _holds_what_expired(world, payment)
+        for payment in payments.values()
+    )
 
 
 def _can_be_learned(world: World, payment: Told) -> bool:
@@ -507,6 +550,11 @@ _MANUAL: Final = _creates({"capture": "manual"})
 _AUTOMATIC: Final = _creates({})
 
 
+async def _captured_in_part(client: Client) -> None:
+    await _MANUAL(client)
+    await step(client, client.notes["payments"][0], "capture", 4_000)
+
+
 async def _prepare(client: Client) -> None:
     first, second = client.notes["merchants"][:2]
     await create(client, first)
@@ -517,12 +565,21 @@ async def _prepare(client: Client) -> None:
 
 WORKLOAD: Final = Workload(
     name="payments",
-    settings={"payments_processor": NAME, "payments_dispute_fees": {CURRENCY: DISPUTE_FEE}},
+    settings={
+        "payments_processor": NAME,
+        "payments_dispute_fees": {CURRENCY: DISPUTE_FEE},
+        "payments_authorization_days": AUTHORIZATION_DAYS,
+    },
     prepare=_prepare,
     scripts={"create": create, "step": step},
     is_quiet=_is_quiet,
     platform_statements=frozenset(
-        {"payments.open_outcomes", "payments.owner", "payments.of_platform"}
+        {
+            "payments.open_outcomes",
+            "payments.expired",
+            "payments.owner",
+            "payments.of_platform",
+        }
     ),
     workflows=(
         Workflow(
@@ -572,6 +629,24 @@ WORKLOAD: Final = Workload(
             kinds=("payments.cancel",),
             setup=_after(_MANUAL),
             run=_steps(("cancel", None), ("capture", None)),
+        ),
+        Workflow(
+            name="payments.expire",
+            kinds=("payments.expire",),
+            setup=_after(_MANUAL),
+            run=_expires(),
+        ),
+        Workflow(
+            name="payments.expire_the_rest",
+            kinds=("payments.expire",),
+            setup=_after(_captured_in_part),
+            run=_expires(),
+        ),
+        Workflow(
+            name="payments.expire_under_a_capture",
+            kinds=("payments.capture", "payments.expire"),
+            setup=_after(_MANUAL),
+            run=_expires(("capture", 4_000)),
         ),
         Workflow(
             name="payments.refund_in_parts",
@@ -628,5 +703,6 @@ WORKLOAD: Final = Workload(
         "I12": processor_agrees,
         "P1": references_are_unique,
         "P2": lists_are_true,
+        "P3": expired_authorizations_are_released,
     },
 )

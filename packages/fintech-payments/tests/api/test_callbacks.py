@@ -15,6 +15,7 @@ from fintech_kernel.testing.clocks import FrozenClock
 from fintech_kernel.testing.ledger import PostingLedger
 from fintech_kernel.web.app import Overrides
 from fintech_payments import plugin
+from fintech_payments.domain.schedule import EARLY_SECONDS
 from fintech_payments.infrastructure.processors.books import Call, SandboxBooks
 from fintech_payments.infrastructure.processors.letters import (
     AGE_MAX_SECONDS,
@@ -136,8 +137,10 @@ async def test_an_answer_that_nobody_tells_is_asked_for(world: World, token: str
     payment_id = (await world.pay(token)).json()["payment_id"]
     world.clock.advance(seconds=LATE_SECONDS)
     await world.deliver_callbacks()
+    await world.run_jobs("payments.resolve")
     assert (await world.payment(payment_id))["status"] == "pending"
 
+    world.clock.advance(seconds=EARLY_SECONDS[0] - LATE_SECONDS)
     await world.run_jobs("payments.resolve")
     assert (await world.payment(payment_id))["status"] == "captured"
 

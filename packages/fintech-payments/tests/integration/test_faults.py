@@ -24,8 +24,9 @@ from fintech_kernel.web.app import Overrides
 from fintech_payments import plugin
 from fintech_payments.domain.commands import CreatePayment
 from fintech_payments.domain.events import CaptureMode
+from fintech_payments.domain.kinds import CREATE
 from fintech_payments.domain.resolver import RESOLVE_CONCURRENCY
-from fintech_payments.domain.service import CREATE
+from fintech_payments.domain.schedule import EARLY_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -191,7 +192,7 @@ class Silent:
     ],
 )
 async def test_an_outcome_that_stays_open_is_learned_later_and_concluded_once(
-    app: RunningApp, workflow: str, token: str, status: str, balance: int
+    app: RunningApp, clock: FrozenClock, *, workflow: str, token: str, status: str, balance: int
 ) -> None:
     merchant = f"mer_{uuid.uuid4().hex[:10]}"
     path, changes = WORKFLOWS[workflow]
@@ -217,11 +218,9 @@ async def test_an_outcome_that_stays_open_is_learned_later_and_concluded_once(
             app, merchant, f"/v1/payments/{payment_id}/refunds", {}, uuid.uuid4().hex
         )
         silent.mended = True
-        job = next(
-            one for one in plugin.fintech_jobs(app.context) if one.name == "payments.resolve"
-        )
-        await job.run()
-        await job.run()
+        clock.advance(seconds=EARLY_SECONDS[0])
+        await resolve(app)
+        await resolve(app)
     finally:
         processors["sandbox"] = real
 
@@ -280,7 +279,7 @@ async def status_of(app: RunningApp, merchant: str, payment_id: str) -> str:
 
 
 async def test_a_processor_that_raises_leaves_an_open_outcome_and_holds_up_no_other_payment(
-    app: RunningApp,
+    app: RunningApp, clock: FrozenClock
 ) -> None:
     merchant = f"mer_{uuid.uuid4().hex[:10]}"
     processors = cast("dict[str, Any]", app.context.processors)
@@ -291,9 +290,11 @@ async def test_a_processor_that_raises_leaves_an_open_outcome_and_holds_up_no_ot
         poisoned = await created_with(app, merchant, "sandbox_timeout")
         others = [await created_with(app, merchant, "sandbox_approve") for _ in range(3)]
         raising.mended = True
+        clock.advance(seconds=EARLY_SECONDS[0])
         await resolve(app)
         statuses = [await status_of(app, merchant, one[1]["payment_id"]) for one in others]
         raising.poisoned.clear()
+        clock.advance(seconds=EARLY_SECONDS[1])
         await resolve(app)
     finally:
         processors["sandbox"] = real
@@ -336,6 +337,7 @@ async def test_questions_that_hang_do_not_keep_later_payments_from_being_asked_a
         clock.advance(seconds=1)  # ids are in the order of time
         _, later = await created_with(app, merchant, "sandbox_approve")
         hanging.mended = True
+        clock.advance(seconds=EARLY_SECONDS[0])
         jobs = plugin.fintech_jobs(app.context)
         job = next(one for one in jobs if one.name == "payments.resolve")
         with suppress(TimeoutError):
@@ -345,6 +347,7 @@ async def test_questions_that_hang_do_not_keep_later_payments_from_being_asked_a
         await job.run()
         after = await status_of(app, merchant, later["payment_id"])
         hanging.hanging.clear()
+        clock.advance(seconds=EARLY_SECONDS[1])
         await job.run()
     finally:
         processors["sandbox"] = real

@@ -133,7 +133,7 @@ class ProcessorBooks:
             return "exceeds_authorization"
         if effect == "refund" and held.refunded + amount > held.captured:
             return "exceeds_captured"
-        if effect == "cancel" and held.captured:
+        if effect == "cancel" and held.captured == held.authorized:
             return "already_captured"
         return ""
 

@@ -41,6 +41,7 @@ _PAYMENT_EXAMPLE: Final[dict[str, Any]] = {
     "fee": {"amount": 350, "amount_returned": 0, "rule": "standard"},
     "available_on": 1760086400000,
     "created_at": 1760000000000,
+    "expires_at": None,
 }
 
 _REFUND_EXAMPLE: Final[dict[str, Any]] = {
@@ -162,6 +163,9 @@ class PaymentShown(BaseModel):
     fee: FeeShown
     available_on: int | None = Field(description="when the captured amount can be settled")
     created_at: int
+    expires_at: int | None = Field(
+        description="when what is not captured of an authorization is given up"
+    )
 
 
 class PaymentsShown(BaseModel):

@@ -29,6 +29,7 @@ class CreatePayment:
     settlement_delay_days: int
     requested_at: int
     manual_capture_supported: bool = True
+    expires_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,16 @@ class CancelPayment:
 
     payment_id: str
     merchant_id: str
+    requested_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpirePayment:
+    """The time of an authorization is over: release what is left of it. ``expires_at``: when that was."""
+
+    payment_id: str
+    merchant_id: str
+    expires_at: int
     requested_at: int
 
 

@@ -9,7 +9,12 @@ from fintech_kernel.errors import Refusal
 from fintech_kernel.money import Money
 
 from fintech_payments.domain import fees
-from fintech_payments.domain.commands import CapturePayment, CreatePayment, RefundPayment
+from fintech_payments.domain.commands import (
+    CapturePayment,
+    CreatePayment,
+    ExpirePayment,
+    RefundPayment,
+)
 from fintech_payments.domain.errors import (
     CaptureExceedsAuthorized,
     CurrencyMismatch,
@@ -20,6 +25,7 @@ from fintech_payments.domain.errors import (
     PartialCaptureUnsupported,
     PaymentNotCancelable,
     PaymentNotCapturable,
+    PaymentNotExpirable,
     PaymentNotRefundable,
     RefundExceedsCaptured,
 )
@@ -30,6 +36,7 @@ from fintech_payments.domain.events import (
     CaptureMode,
     CaptureRequested,
     Effect,
+    ExpiryRequested,
     OutcomeOpened,
     PaymentAuthorized,
     PaymentCanceled,
@@ -37,6 +44,7 @@ from fintech_payments.domain.events import (
     PaymentConflicted,
     PaymentCreated,
     PaymentEvent,
+    PaymentExpired,
     PaymentFailed,
     RefundFailed,
     RefundRequested,
@@ -86,6 +94,7 @@ def decide_creation(
         pricing=command.pricing,
         settlement_delay_days=command.settlement_delay_days,
         requested_at=command.requested_at,
+        expires_at=command.expires_at,
     )
     answered = decide_answer(
         fold([created]),
@@ -134,11 +143,36 @@ def decide_cancel(payment: Payment) -> tuple[PaymentEvent, ...]:
         OutcomePending, PaymentNotCancelable: the refusals of a cancellation.
     """
     _require_known_outcomes(payment)
-    if payment.base_status is not PaymentStatus.AUTHORIZED or payment.cancel_requested:
+    if payment.base_status is not PaymentStatus.AUTHORIZED or _is_closing(payment):
         raise PaymentNotCancelable(payment_id=payment.payment_id, status=payment.status)
     if payment.capture_reserved:
         raise OutcomePending(payment_id=payment.payment_id)
     return (CancelRequested(),)
+
+
+def decide_expiry(payment: Payment, command: ExpirePayment) -> tuple[PaymentEvent, ...]:
+    """Close the authorization for good: its time is over.
+
+    Raises:
+        PaymentNotExpirable: nothing is left of it, and never will be again.
+    """
+    if not is_expirable(payment):
+        raise PaymentNotExpirable(payment_id=payment.payment_id, status=payment.status)
+    return (ExpiryRequested(expires_at=command.expires_at),)
+
+
+def is_busy(payment: Payment) -> bool:
+    """Whether something uses the authorization whose outcome is to come: expiry waits for it."""
+    return bool(payment.open_outcomes or payment.capture_reserved or payment.cancel_requested)
+
+
+def is_expirable(payment: Payment) -> bool:
+    """Whether something is authorized that can run out of time."""
+    return (
+        payment.expires_at is not None
+        and payment.base_status in {PaymentStatus.AUTHORIZED, PaymentStatus.CAPTURED}
+        and payment.capturable > 0
+    )
 
 
 def decide_refund(
@@ -204,8 +238,9 @@ def decide_answer(
             ),
         )
     if answer.outcome is Outcome.DECLINED:
-        return (_declined(effect, amount, answer.decline_code, refund_id),)
-    if answer.amount is not None and answer.amount != amount:
+        return (_declined(payment, effect, amount, answer.decline_code, refund_id),)
+    is_compared = effect is not Effect.EXPIRE  # some processors say how much they released
+    if is_compared and answer.amount is not None and answer.amount != amount:
         return (PaymentConflicted(effect=effect, expected=amount, reported=answer.amount),)
     return _approved(payment, effect, answer, amount, now, refund_id)
 
@@ -229,6 +264,8 @@ def _approved(  # noqa: PLR0917 - the parts of one answer, passed on
             return (_captured(payment, amount, now),)
         case Effect.CANCEL:
             return (PaymentCanceled(),)
+        case Effect.EXPIRE:
+            return (PaymentExpired(released=payment.money(payment.uncaptured)),)
         case Effect.REFUND:
             return (RefundSucceeded(refund_id=refund_id),)
 
@@ -245,14 +282,23 @@ def _captured(payment: Payment, amount: Money, now: int) -> PaymentCaptured:
     )
 
 
-def _declined(effect: Effect, amount: Money, code: str, refund_id: str) -> PaymentEvent:
+def _declined(
+    payment: Payment, effect: Effect, amount: Money, code: str, refund_id: str
+) -> PaymentEvent:
     if effect is Effect.AUTHORIZE:
         return PaymentFailed(decline_code=code)
     if effect is Effect.CAPTURE:
         return CaptureFailed(amount=amount, decline_code=code)
     if effect is Effect.CANCEL:
         return CancelFailed(decline_code=code)
+    if effect is Effect.EXPIRE:
+        released = payment.money(payment.uncaptured)
+        return PaymentExpired(released=released, decline_code=code)
     return RefundFailed(refund_id=refund_id, decline_code=code)
+
+
+def _is_closing(payment: Payment) -> bool:
+    return payment.cancel_requested or payment.expiry_requested
 
 
 def _require_currency(payment: Payment, amount: Money) -> None:

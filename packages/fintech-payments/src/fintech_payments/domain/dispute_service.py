@@ -17,8 +17,8 @@ from fintech_payments.domain.commands import CloseDispute, OpenDispute
 from fintech_payments.domain.disputes import find_dispute
 from fintech_payments.domain.errors import CallbackTooEarly
 from fintech_payments.domain.history import fold_payment
+from fintech_payments.domain.kinds import CLOSE_DISPUTE, OPEN_DISPUTE
 from fintech_payments.domain.model import Dispute, Payment
-from fintech_payments.domain.service import CLOSE_DISPUTE, OPEN_DISPUTE
 
 
 class Disputes:

@@ -13,6 +13,7 @@
     ├── CaptureExceedsAuthorized
     ├── PartialCaptureUnsupported
     ├── PaymentNotCancelable
+    ├── PaymentNotExpirable
     ├── PaymentNotRefundable
     ├── RefundExceedsCaptured
     ├── ManualCaptureUnsupported
@@ -109,6 +110,14 @@ class PaymentNotCancelable(Refusal):
     code = "payment_not_cancelable"
     title = "The payment cannot be canceled in its state."
     remedy = "Refund what was captured instead."
+
+
+class PaymentNotExpirable(Refusal):
+    """Nothing is authorized any more."""
+
+    code = "payment_not_expirable"
+    title = "Nothing of the payment's authorization is left to expire."
+    remedy = "Nothing is to be done: the authorization was captured or given up before its time."
 
 
 class PaymentNotRefundable(Refusal):

@@ -23,11 +23,15 @@ class Effect(StrEnum):
     CAPTURE = "capture"
     CANCEL = "cancel"
     REFUND = "refund"
+    EXPIRE = "expire"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentCreated:
-    """A payment exists. Pricing and delay are frozen here and used by every later step."""
+    """A payment exists. Pricing, delay and expiry are frozen here and used by every later step.
+
+    ``expires_at`` (UTC milliseconds) is None for payments from before authorizations expired.
+    """
 
     type: ClassVar[str] = "payment.created"
     payment_id: str
@@ -42,6 +46,7 @@ class PaymentCreated:
     pricing: PricingRule | None
     settlement_delay_days: int
     requested_at: int
+    expires_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +114,26 @@ class CancelFailed:
 
     type: ClassVar[str] = "payment.cancel_failed"
     decline_code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpiryRequested:
+    """The authorization's time is over: nothing may use it, and the processor is asked to release it."""
+
+    type: ClassVar[str] = "payment.expiry_requested"
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentExpired:
+    """What was authorized and not captured is given up.
+
+    ``decline_code`` says why the processor would not release it; it lapses there by itself then.
+    """
+
+    type: ClassVar[str] = "payment.expired"
+    released: Money
+    decline_code: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +243,8 @@ PaymentEvent: TypeAlias = (
     | CancelRequested
     | PaymentCanceled
     | CancelFailed
+    | ExpiryRequested
+    | PaymentExpired
     | RefundRequested
     | RefundSucceeded
     | RefundFailed

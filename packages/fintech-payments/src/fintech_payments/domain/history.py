@@ -20,6 +20,8 @@ CODEC: Final[EventCodec[PaymentEvent]] = EventCodec(
     events.CancelRequested,
     events.PaymentCanceled,
     events.CancelFailed,
+    events.ExpiryRequested,
+    events.PaymentExpired,
     events.RefundRequested,
     events.RefundSucceeded,
     events.RefundFailed,

@@ -25,6 +25,7 @@ from fintech_payments.domain.events import (
     DisputeOpened,
     DisputeWon,
     Effect,
+    ExpiryRequested,
     OutcomeClosed,
     OutcomeOpened,
     PaymentAuthorized,
@@ -33,6 +34,7 @@ from fintech_payments.domain.events import (
     PaymentConflicted,
     PaymentCreated,
     PaymentEvent,
+    PaymentExpired,
     PaymentFailed,
     RefundFailed,
     RefundRequested,
@@ -49,6 +51,7 @@ class PaymentStatus(StrEnum):
     REFUNDED = "refunded"
     FAILED = "failed"
     CANCELED = "canceled"
+    EXPIRED = "expired"
     CONFLICTED = "conflicted"
 
 
@@ -65,12 +68,18 @@ TRANSITIONS: Final[Mapping[PaymentStatus, frozenset[PaymentStatus]]] = {
         {PaymentStatus.AUTHORIZED, PaymentStatus.FAILED, PaymentStatus.CONFLICTED}
     ),
     PaymentStatus.AUTHORIZED: frozenset(
-        {PaymentStatus.CAPTURED, PaymentStatus.CANCELED, PaymentStatus.CONFLICTED}
+        {
+            PaymentStatus.CAPTURED,
+            PaymentStatus.CANCELED,
+            PaymentStatus.EXPIRED,
+            PaymentStatus.CONFLICTED,
+        }
     ),
     PaymentStatus.CAPTURED: frozenset({PaymentStatus.REFUNDED, PaymentStatus.CONFLICTED}),
     PaymentStatus.REFUNDED: frozenset({PaymentStatus.CAPTURED, PaymentStatus.CONFLICTED}),
     PaymentStatus.FAILED: frozenset(),
     PaymentStatus.CANCELED: frozenset(),
+    PaymentStatus.EXPIRED: frozenset(),
     PaymentStatus.CONFLICTED: frozenset(),
 }
 """From each state to the states that may follow. A failed refund leads from refunded back."""
@@ -139,17 +148,20 @@ class Payment:
     pricing: PricingRule | None
     settlement_delay_days: int
     created_at: int
+    expires_at: int | None = None
     base_status: PaymentStatus = PaymentStatus.PENDING
     authorized: int = 0
     captured: int = 0
     capture_reserved: int = 0
     cancel_requested: bool = False
+    expiry_requested: bool = False
     fee: int = 0
     fee_rule: str = ""
     available_on: int = 0
     refunds: tuple[Refund, ...] = ()
     disputes: tuple[Dispute, ...] = ()
     open_outcomes: tuple[OpenOutcome, ...] = ()
+    abandoned_outcomes: tuple[OpenOutcome, ...] = ()
     decline_code: str = ""
 
     @property
@@ -193,7 +205,12 @@ class Payment:
 
     @property
     def capturable(self) -> int:
-        """What a further capture may take."""
+        """What a further capture may take: nothing once the authorization's time is over."""
+        return 0 if self.expiry_requested else self.uncaptured
+
+    @property
+    def uncaptured(self) -> int:
+        """What is authorized and neither captured nor spoken for."""
         return self.authorized - self.captured - self.capture_reserved
 
     @property
@@ -259,6 +276,7 @@ def _created(payment: Payment | None, event: PaymentCreated) -> Payment:
         pricing=event.pricing,
         settlement_delay_days=event.settlement_delay_days,
         created_at=event.requested_at,
+        expires_at=event.expires_at,
     )
 
 
@@ -306,6 +324,13 @@ def _applied(payment: Payment, event: PaymentEvent) -> Payment:  # noqa: C901, P
                 cancel_requested=False,
                 decline_code=event.decline_code,
             )
+        case ExpiryRequested():
+            return replace(payment, expiry_requested=True)
+        case PaymentExpired():
+            if payment.captured:
+                return payment
+            status = _unless_conflicted(payment, PaymentStatus.EXPIRED)
+            return replace(payment, base_status=status)
         case RefundRequested():
             refund = Refund(
                 refund_id=event.refund_id,
@@ -388,5 +413,5 @@ def _check(before: Payment, after: Payment) -> None:
         raise InvariantBroken(f"payment {after.payment_id}: amounts {amounts} are out of order")
     if after.refundable < 0:
         raise InvariantBroken(f"payment {after.payment_id}: refunds and disputes exceed captures")
-    if after.capture_reserved < 0 or after.capturable < 0:
+    if after.capture_reserved < 0 or after.uncaptured < 0:
         raise InvariantBroken(f"payment {after.payment_id}: captures exceed the authorization")

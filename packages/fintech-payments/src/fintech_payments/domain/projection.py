@@ -4,6 +4,7 @@ from fintech_dbclient import Database, Statement
 from fintech_kernel.canonical import canonical_json
 from fintech_kernel.domain.journal import Entry, Journal
 
+from fintech_payments.domain import decisions, schedule
 from fintech_payments.domain.history import fold_payment
 from fintech_payments.domain.model import Payment
 from fintech_payments.domain.views import payment_view
@@ -24,6 +25,8 @@ def read_model(payment: Payment, seq: int) -> Statement:
             created_at=payment.created_at,
             seq=seq,
             data=canonical_json(payment_view(payment)),
+            expires_at=payment.expires_at if decisions.is_expirable(payment) else None,
+            next_ask_at=schedule.next_ask_at(payment, after=0),
         )
     )
 

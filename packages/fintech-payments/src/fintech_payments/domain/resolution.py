@@ -7,8 +7,8 @@ from fintech_kernel.domain.codec import to_json
 from fintech_kernel.domain.operations import OperationCall, Operations
 
 from fintech_payments.domain.commands import ResolvePayment
+from fintech_payments.domain.kinds import RESOLVE
 from fintech_payments.domain.model import OpenOutcome, Payment
-from fintech_payments.domain.service import RESOLVE
 
 
 class Resolution:

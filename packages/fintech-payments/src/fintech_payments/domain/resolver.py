@@ -12,6 +12,7 @@ from fintech_kernel.domain.journal import Journal, Stream
 from fintech_kernel.errors import TryAgainLater
 from loguru import logger
 
+from fintech_payments.domain import schedule
 from fintech_payments.domain.history import fold_payment
 from fintech_payments.domain.model import OpenOutcome
 from fintech_payments.domain.resolution import Resolution
@@ -41,31 +42,30 @@ class Resolver:
         self._database = database
         self._clock = clock
         self._processors = processors
-        self._after = ""
 
     async def run(self) -> None:
         """Ask processors what became of calls that were not answered in time (a job).
 
-        A turn that ran out of time is followed by one that goes on behind it: a processor that hangs
-        for some payments does not keep the others from being asked.
+        The next question is noted before this one is asked: a processor that hangs for some payments
+        does not keep the others from being asked.
         """
         gate = asyncio.Semaphore(RESOLVE_CONCURRENCY)
 
         async def resolve(row: Row) -> None:
             async with gate:
-                self._after = str(row["payment_id"])
                 await self._try_payment(str(row["merchant_id"]), str(row["payment_id"]))
 
         while True:
             page = await self._database.execute(
-                queries.payments_with_open_outcomes(after=self._after, limit=RESOLVE_BATCH)
+                queries.payments_to_ask_about(
+                    now=self._clock.now_milliseconds(), limit=RESOLVE_BATCH
+                )
             )
-            if not page.rows:
-                self._after = ""
-                return
             async with asyncio.TaskGroup() as group:
                 for row in page.rows:
                     group.create_task(resolve(row))
+            if len(page.rows) < RESOLVE_BATCH:
+                return
 
     async def _try_payment(self, merchant_id: str, payment_id: str) -> None:
         """Resolve one payment; what is wrong with it, or with its processor, holds up no other."""
@@ -78,6 +78,13 @@ class Resolver:
     async def _resolve_payment(self, merchant_id: str, payment_id: str) -> None:
         stream = await self._journal.stream(merchant_id, payment_id)
         payment = fold_payment(stream)
+        await self._database.execute(
+            queries.put_off_question(
+                merchant_id=merchant_id,
+                payment_id=payment_id,
+                next_ask_at=schedule.next_ask_at(payment, after=self._clock.now_milliseconds()),
+            )
+        )
         for outcome in payment.open_outcomes:
             answer = await self._learn(stream, outcome)
             if answer is None:

@@ -7,10 +7,10 @@ told in ``workflows``.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from fintech_dbclient import Database
-from fintech_kernel.clock import Clock
+from fintech_kernel.clock import MILLISECONDS_PER_DAY, Clock
 from fintech_kernel.contracts.merchants import MerchantDirectory, MerchantProfile, MerchantStatus
 from fintech_kernel.contracts.processors import Processor
 from fintech_kernel.domain.actors import Actor
@@ -30,17 +30,10 @@ from fintech_payments.domain.commands import (
 )
 from fintech_payments.domain.events import CaptureMode
 from fintech_payments.domain.history import fold_payment
+from fintech_payments.domain.kinds import CANCEL, CAPTURE, CREATE, REFUND
 from fintech_payments.domain.model import Payment
 from fintech_payments.infrastructure import queries
 from fintech_payments.infrastructure.queries import PaymentFilter
-
-CREATE: Final = "payments.create"
-CAPTURE: Final = "payments.capture"
-CANCEL: Final = "payments.cancel"
-REFUND: Final = "payments.refund"
-RESOLVE: Final = "payments.resolve"
-OPEN_DISPUTE: Final = "payments.open_dispute"
-CLOSE_DISPUTE: Final = "payments.close_dispute"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +73,7 @@ class Payments:
         clock: Clock,
         merchants: MerchantDirectory | None,
         processors: ProcessorChoice,
+        authorization_days: int,
     ) -> None:
         self._operations = operations
         self._journal = journal
@@ -88,6 +82,7 @@ class Payments:
         self._clock = clock
         self._merchants = merchants
         self._processors = processors
+        self._authorization_days = authorization_days
 
     # --- requests: everything that is not the client's is read here, before the claim, and frozen
 
@@ -100,6 +95,7 @@ class Payments:
             NotFound: there is no such merchant.
         """
         profile = await self._profile(merchant_id)
+        now = self._clock.now_milliseconds()
         processor = self._processors.of_method(new.method)
         command = CreatePayment(
             payment_id=self._identifiers.new("pay"),
@@ -120,7 +116,8 @@ class Payments:
                 method=new.method,
             ),
             settlement_delay_days=profile.settlement_delay_days if profile else 0,
-            requested_at=self._clock.now_milliseconds(),
+            requested_at=now,
+            expires_at=now + self._authorization_days * MILLISECONDS_PER_DAY,
         )
         return await self._run(CREATE, command, merchant_id, actor, call)
 

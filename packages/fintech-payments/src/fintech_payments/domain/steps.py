@@ -79,7 +79,7 @@ class Step:
                 return await processor.capture(
                     key=self.key, payment_id=payment_id, amount=self.amount
                 )
-            case Effect.CANCEL:
+            case Effect.CANCEL | Effect.EXPIRE:
                 return await processor.cancel(key=self.key, payment_id=payment_id)
             case Effect.REFUND:
                 return await processor.refund(

@@ -6,6 +6,7 @@ every replay are the same.
 
 from fintech_kernel.canonical import Json
 
+from fintech_payments.domain.events import CaptureMode
 from fintech_payments.domain.model import Dispute, Payment, Refund, RefundStatus
 
 
@@ -35,6 +36,7 @@ def payment_view(payment: Payment) -> dict[str, Json]:
         },
         "available_on": payment.available_on or None,
         "created_at": payment.created_at,
+        "expires_at": payment.expires_at if payment.capture is CaptureMode.MANUAL else None,
     }
 
 

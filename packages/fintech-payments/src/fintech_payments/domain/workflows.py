@@ -15,7 +15,14 @@ from fintech_kernel.contracts.ledger import Ledger
 from fintech_kernel.contracts.processors import Outcome, Processor, ProcessorAnswer
 from fintech_kernel.contracts.writes import Write
 from fintech_kernel.domain.codec import from_json
-from fintech_kernel.domain.execution import Appended, Completion, Execution, Finished, refused
+from fintech_kernel.domain.execution import (
+    Appended,
+    Completion,
+    Execution,
+    Finished,
+    RaceLost,
+    refused,
+)
 from fintech_kernel.domain.journal import Stream, stream_id_of, stream_statement
 from loguru import logger
 
@@ -24,6 +31,7 @@ from fintech_payments.domain.commands import (
     CapturePayment,
     CloseDispute,
     CreatePayment,
+    ExpirePayment,
     OpenDispute,
     RefundPayment,
     ResolvePayment,
@@ -150,6 +158,21 @@ class PaymentWorkflows:
     async def run_cancel(self, execution: Execution) -> Finished:
         """Give up what is authorized."""
         return await self._run_step(execution, Effect.CANCEL, decide=decisions.decide_cancel)
+
+    async def run_expire(self, execution: Execution) -> Finished:
+        """Release what is left of an authorization whose time is over.
+
+        A capture or cancellation that began meanwhile may yet leave something: then nothing is recorded
+        and recovery runs this again.
+        """
+        command = from_json(ExpirePayment, execution.command)
+
+        def decide(payment: Payment) -> tuple[PaymentEvent, ...]:
+            if decisions.is_busy(payment):
+                raise RaceLost(execution.operation_id)
+            return decisions.decide_expiry(payment, command)
+
+        return await self._run_step(execution, Effect.EXPIRE, decide=decide)
 
     async def run_refund(self, execution: Execution) -> Finished:
         """Give back some of what was captured."""

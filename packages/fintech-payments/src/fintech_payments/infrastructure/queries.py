@@ -7,13 +7,17 @@ from typing import Final, LiteralString
 from fintech_dbclient import Statement, Value
 
 _COLUMNS: Final = (
-    "payment_id, merchant_id, status, currency, reference, outcomes_open, created_at, seq, data"
+    "payment_id, merchant_id, status, currency, reference, outcomes_open, created_at, seq, data,"
+    " expires_at, next_ask_at"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentRow:
-    """A row of the read model. ``data`` is the payment as JSON at position ``seq`` of its stream."""
+    """A row of the read model. ``data`` is the payment as JSON at position ``seq`` of its stream.
+
+    ``expires_at`` and ``next_ask_at`` are None where nothing is to expire, and nothing to be asked.
+    """
 
     payment_id: str
     merchant_id: str
@@ -24,6 +28,8 @@ class PaymentRow:
     created_at: int
     seq: int
     data: str
+    expires_at: int | None
+    next_ask_at: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +86,12 @@ def upsert_payment(row: PaymentRow) -> Statement:
     """Write the read model, unless a later position is there already."""
     return Statement(
         name="payments.upsert",
-        sql="INSERT INTO payments_payments (" + _COLUMNS + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        sql="INSERT INTO payments_payments ("
+        + _COLUMNS
+        + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (payment_id) DO UPDATE SET status = excluded.status,"
-        " outcomes_open = excluded.outcomes_open, seq = excluded.seq, data = excluded.data"
+        " outcomes_open = excluded.outcomes_open, seq = excluded.seq, data = excluded.data,"
+        " expires_at = excluded.expires_at, next_ask_at = excluded.next_ask_at"
         " WHERE payments_payments.seq < excluded.seq",
         params=(
             row.payment_id,
@@ -94,6 +103,8 @@ def upsert_payment(row: PaymentRow) -> Statement:
             row.created_at,
             row.seq,
             row.data,
+            row.expires_at,
+            row.next_ask_at,
         ),
     )
 
@@ -137,13 +148,33 @@ def payment_owner(payment_id: str) -> Statement:
     )
 
 
-def payments_with_open_outcomes(*, after: str, limit: int) -> Statement:
-    """Read payments whose processor has not answered, for the resolver (platform scope)."""
+def payments_to_ask_about(*, now: int, limit: int) -> Statement:
+    """Read payments whose processor is to be asked again, for the resolver (platform scope)."""
     return Statement(
         name="payments.open_outcomes",
         sql="SELECT payment_id, merchant_id FROM payments_payments"
-        " WHERE outcomes_open = 1 AND payment_id > ? ORDER BY payment_id LIMIT ?",
-        params=(after, limit),
+        " WHERE next_ask_at <= ? ORDER BY next_ask_at, payment_id LIMIT ?",
+        params=(now, limit),
+    )
+
+
+def put_off_question(*, merchant_id: str, payment_id: str, next_ask_at: int | None) -> Statement:
+    """Note when a payment's processor is asked again: before it is, so that one that hangs waits."""
+    return Statement(
+        name="payments.put_off_question",
+        sql="UPDATE payments_payments SET next_ask_at = ? WHERE merchant_id = ? AND payment_id = ?",
+        params=(next_ask_at, merchant_id, payment_id),
+    )
+
+
+def expired_authorizations(*, now: int, after: tuple[int, str], limit: int) -> Statement:
+    """Read payments of whose authorization something is left behind its time (platform scope)."""
+    return Statement(
+        name="payments.expired",
+        sql="SELECT payment_id, merchant_id, expires_at FROM payments_payments"
+        " WHERE expires_at <= ? AND (expires_at > ? OR (expires_at = ? AND payment_id > ?))"
+        " ORDER BY expires_at, payment_id LIMIT ?",
+        params=(now, after[0], after[0], after[1], limit),
     )
 
 

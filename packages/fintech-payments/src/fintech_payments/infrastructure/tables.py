@@ -83,4 +83,27 @@ SANDBOX_CALLBACKS: Final = Migration(
     ),
 )
 
-MIGRATIONS: Final = (REFERENCES, PAYMENTS, SANDBOX, SANDBOX_CALLBACKS)
+DUE: Final = Migration(
+    number=5,
+    name="due",
+    statements=(
+        "ALTER TABLE payments_payments ADD COLUMN expires_at BIGINT",
+        "ALTER TABLE payments_payments ADD COLUMN next_ask_at BIGINT",
+        """
+        CREATE INDEX IF NOT EXISTS payments_payments_expires
+        ON payments_payments (expires_at, payment_id)
+        """,
+        """
+        CREATE INDEX IF NOT EXISTS payments_payments_next_ask
+        ON payments_payments (next_ask_at, payment_id)
+        """,
+        """
+        UPDATE payments_payments SET next_ask_at = created_at
+        WHERE outcomes_open = 1 AND next_ask_at IS NULL
+        """,
+    ),
+)
+"""Times of the jobs, null where nothing is due: what is left of an authorization to release, and an open
+outcome to ask about."""
+
+MIGRATIONS: Final = (REFERENCES, PAYMENTS, SANDBOX, SANDBOX_CALLBACKS, DUE)
