@@ -37,10 +37,11 @@ class GrantMalformed(GrantRefused):
 
 
 class UnsupportedGrant(GrantRefused):
-    """Another grant than client credentials."""
+    """Another grant than client credentials was asked for."""
 
     code = error = "unsupported_grant_type"
     title = "The only grant is client_credentials."
+    remedy = "Send grant_type=client_credentials, and the API key's id and secret."
 
 
 class InvalidClient(GrantRefused):
@@ -48,6 +49,7 @@ class InvalidClient(GrantRefused):
 
     code = error = "invalid_client"
     title = "Client authentication failed."
+    remedy = "Check the API key's id and secret, and that it is neither expired nor revoked."
     status = 401
 
 
@@ -56,6 +58,7 @@ class InvalidScope(GrantRefused):
 
     code = error = "invalid_scope"
     title = "A scope is unknown, or the API key does not have it."
+    remedy = "Leave scope out for all that the key has, or name some of its permissions, a space between."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

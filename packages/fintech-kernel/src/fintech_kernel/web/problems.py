@@ -42,6 +42,7 @@ from fintech_kernel.observability.context import (
     note_operation,
     note_problem,
 )
+from fintech_kernel.security.grants import InvalidClient, InvalidScope, UnsupportedGrant
 from fintech_kernel.web.errors import (
     DeadlineExceeded,
     FormRefused,
@@ -78,6 +79,7 @@ KERNEL_MAPPINGS: Final = tuple(
         (InvariantBroken, 500),
         (FintechError, 500),
         *((form, form.status) for form in FormRefused.__subclasses__()),
+        *((grant, grant.status) for grant in (InvalidClient, InvalidScope, UnsupportedGrant)),
         (RateLimited, RateLimited.status),
         (Overloaded, Overloaded.status),
     )
