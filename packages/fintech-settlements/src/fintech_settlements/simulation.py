@@ -158,7 +158,9 @@ def _unclaimed(world: World, *, within_seconds: float = 0) -> list[dict[str, Any
         for row in world.model.rows("ledger_transfers")
         if row["transfer_id"] not in claimed
         and row["available_on"] <= until
-        and row["kind"] not in {"Payout", "Carryover"}
+        and row["kind"] != "Carryover"
+        and f"liabilities:merchant:{row['merchant_id']}:{CURRENCY}"
+        in {row["debit_account"], row["credit_account"]}
     ]
 
 
