@@ -49,7 +49,11 @@ FAULT_CLASSES: Final = frozenset(
         Fault.OUTAGE,
     }
 )
-"""One fault of each class, for pairs: the others differ from one of these in timing alone."""
+"""One fault of each class, for pairs: the others differ from one of these in timing alone.
+
+A pair is a fault of a class at any call, and a fault of a class at a later call of any kind: of several
+calls of one kind the rotation draws which.
+"""
 
 FAILURES_KEPT: Final = 3
 """Failing schedules of one task that are reported; more of them say the same."""
@@ -232,12 +236,17 @@ class Simulation:
     def _pairs(
         self, story: Story, number: int, fault: Fault, draw: random.Random, share: float
     ) -> Iterator[tuple[Story, int, Plan]]:
-        """Yield a fault with every later one, at the calls that are made once the first has struck."""
+        """Yield a fault with later ones: at one call of each kind that is made once it has struck."""
         first = run_schedule(self.runtime, story, FixedPlan({number: fault}), seed=1)
-        for later, possible in first.possible.items():
-            for second in possible:
-                if later > number and second in FAULT_CLASSES and draw.random() < share:
-                    yield story, 1, FixedPlan({number: fault, later: second})
+        later: dict[str, list[int]] = {}
+        for call, kind in first.kinds.items():
+            if call > number:
+                later.setdefault(kind, []).append(call)
+        for calls in later.values():
+            call = draw.choice(calls)
+            for second in first.possible[call]:
+                if second in FAULT_CLASSES and draw.random() < share:
+                    yield story, 1, FixedPlan({number: fault, call: second})
 
     def _failure(
         self, story: Story, seed: int, outcome: Outcome, *, shrunk: bool = True

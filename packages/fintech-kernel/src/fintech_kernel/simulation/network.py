@@ -96,6 +96,7 @@ class Network:
         calls: how many calls were sent so far.
         struck: the faults that came to pass, by number of call.
         possible: the faults that each call could have suffered.
+        kinds: what each call was, without whose: its statements, or what the processor was asked.
         in_flight: calls that will still arrive.
         is_calm: nothing new goes wrong any more; calls are not numbered then.
     """
@@ -112,6 +113,7 @@ class Network:
         self.calls = 0
         self.struck: dict[int, Fault] = {}
         self.possible: dict[int, tuple[Fault, ...]] = {}
+        self.kinds: dict[int, str] = {}
         self.jitter = random.Random(seed)  # noqa: S311 - a schedule, no secret
         self.in_flight = 0
         self.is_calm = False
@@ -154,6 +156,7 @@ class Network:
         if fault is not None:
             self.struck[number] = fault
         self.possible[number] = possible
+        self.kinds[number] = label if port is Port.DATABASE else label.partition(" ")[0]
         try:
             reply = await self._travel(port, steps, fault, draw, sender, timeout_seconds)
         except (Lost, Refused, ProcessKilled) as error:

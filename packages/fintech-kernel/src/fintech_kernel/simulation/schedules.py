@@ -58,12 +58,14 @@ class Outcome:
 
     Attributes:
         possible: what each call of the phase with faults could have suffered, by number.
+        kinds: what each of these calls was (``Network.kinds``).
         faults: what came to pass, by number of call.
     """
 
     violations: tuple[Violation, ...]
     faults: dict[int, Fault]
     possible: dict[int, tuple[Fault, ...]]
+    kinds: dict[int, str]
     digest: str
     trace: str
 
@@ -85,13 +87,13 @@ def run_schedule(
     runtime.model.restore(story.start.database)
     world = World(runtime, loop, seed=seed, start=story.start, traced=traced)
     runtime.enter(world)
-    possible: dict[int, tuple[Fault, ...]] = {}
-    found = _run(world, loop, _phases(world, story.script, plan, possible))
+    found = _run(world, loop, _phases(world, story.script, plan))
     runtime.enter(None)
     return Outcome(
         violations=tuple(found),
-        faults=dict(world.network.struck),
-        possible=possible,
+        faults=world.network.struck,
+        possible=world.network.possible,
+        kinds=world.network.kinds,
         digest=world.trace.digest() if traced else "",
         trace=world.trace.text() if found or traced else "",
     )
@@ -111,7 +113,7 @@ def make_snapshot(runtime: Runtime, script: Script, start: Snapshot | None = Non
     async def told(world: World) -> None:
         await script(Client(world))
 
-    found = _run(world, loop, _phases(world, told, NO_FAULTS, {}))
+    found = _run(world, loop, _phases(world, told, NO_FAULTS))
     if found:
         raise WrongStart(found)
     snapshot = world.snapshot()
@@ -145,15 +147,9 @@ def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-async def _phases(
-    world: World,
-    script: Callable[[World], Awaitable[None]],
-    plan: Plan,
-    possible: dict[int, tuple[Fault, ...]],
-) -> None:
+async def _phases(world: World, script: Callable[[World], Awaitable[None]], plan: Plan) -> None:
     world.network.plan = plan
     await script(world)
-    possible.update(world.network.possible)
     world.trace.add(world.loop.time(), "world", "faults are over")
     world.network.plan = NO_FAULTS
     world.network.is_calm = True
