@@ -145,3 +145,18 @@ def test_limits_that_are_set_count_everywhere() -> None:
 )
 def test_a_limit_that_is_none_is_a_fault(name: str, value: object) -> None:
     assert name.upper() in faults_of(KERNEL, **{**GOOD, name: value})
+
+
+def test_an_outside_issuers_keys_verify_alone() -> None:
+    faults = faults_of(KERNEL, **GOOD, jwt_jwks_file="jwks.json", jwt_keys_file="keys.json")
+    assert "JWT_SECRET must not be given with JWT_JWKS_FILE" in faults
+    assert "JWT_KEYS_FILE must not be given with JWT_JWKS_FILE" in faults
+    alone = {**GOOD, "jwt_secret": None, "jwt_jwks_file": "jwks.json"}
+    assert load_settings([KERNEL], alone)["kernel"].model_dump()["jwt_jwks_file"] == "jwks.json"
+
+
+def test_a_key_file_needs_no_key_beside_it() -> None:
+    alone = {**GOOD, "jwt_secret": None, "jwt_keys_file": "keys.json"}
+    assert load_settings([KERNEL], alone)["kernel"].model_dump()["jwt_keys_file"] == "keys.json"
+    without = faults_of(KERNEL, **{**GOOD, "jwt_secret": None})
+    assert "JWT_SECRET is required with JWT_ALGORITHM=HS256" in without
