@@ -104,6 +104,12 @@ def test_a_statement_across_merchants_is_refused_to_a_merchants_principal(tables
     assert list(faults(Executed(name, text, by_merchant=True), tables)) != []
 
 
+def test_a_migration_may_change_everybodys_rows(tables: Tables):
+    text = "UPDATE payments_payments SET data = ?"
+    assert list(faults(Executed("fintech-payments.migration_5", text, False), tables)) == []
+    assert list(faults(Executed("payments.migration", text, False), tables)) != []
+
+
 def test_a_book_keeps_texts_and_no_parameters():
     book = StatementBook()
     book.note([Statement(name="one", sql="SELECT 1 WHERE 1 = ?", params=("secret",))])

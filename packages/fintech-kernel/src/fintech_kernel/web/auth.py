@@ -86,6 +86,11 @@ _JWKS: Final[dict[str, Any]] = {
         }
     ]
 }
+_JWKS_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {"keys": {"type": "array", "items": {"type": "object"}}},
+    "required": ["keys"],
+}
 
 
 def _example(value: object) -> ConfigDict:
@@ -237,7 +242,9 @@ def jwks_router() -> APIRouter:
         JWKS_PATH,
         summary="The public keys of tokens",
         response_class=JwkSet,
-        responses={200: {"content": {JwkSet.media_type: {"example": _JWKS}}}},
+        responses={
+            200: {"content": {JwkSet.media_type: {"schema": _JWKS_SCHEMA, "example": _JWKS}}}
+        },
     )
     async def get_jwks(request: Request) -> Response:
         """Return the keys that tokens can be verified with; empty where keys are shared secrets."""
