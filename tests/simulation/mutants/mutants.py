@@ -320,7 +320,7 @@ MUTANTS = (
     ),
     Mutant(
         name="not found is a decline",
-        file="fintech_payments/domain/resolver.py",
+        file="fintech_payments/domain/inquiry.py",
         before="        answer = await processor.query(key=outcome.key)\n",
         after="        answer = await processor.query(key=outcome.key) or ProcessorAnswer("
         "outcome=Outcome.DECLINED, decline_code='not_found')\n",
@@ -592,8 +592,8 @@ MUTANTS = (
     Mutant(
         name="a merchant's bank account is named and not kept",
         file=MERCHANT_WORKFLOWS,
-        before="        writes=writes,\n        read_models",
-        after="        read_models",
+        before="writes=(*writes, merchant_write(",
+        after="writes=(merchant_write(",
         kills="M2",
     ),
 )

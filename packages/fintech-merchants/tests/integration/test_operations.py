@@ -14,7 +14,7 @@ from fintech_kernel.testing.apps import RunningApp, running_app
 from fintech_merchants import plugin
 from fintech_merchants.domain.commands import Action, VerificationOutcome
 from fintech_merchants.domain.history import fold_merchant
-from fintech_merchants.domain.projection import MerchantProjection, read_models
+from fintech_merchants.domain.projection import MerchantProjection, merchant_write
 from fintech_merchants.domain.service import Merchants, NewMerchant
 from fintech_merchants.infrastructure.queries import MerchantFilter
 
@@ -201,12 +201,25 @@ async def test_the_read_model_is_written_again_when_its_write_was_lost(app, merc
     )
     for entry in stream.entries:
         await projection.handle(entry)
-    for statement in read_models(merchant, seq=stream.entries[-1].seq):
-        await app.context.database.execute(statement)
+    late = merchant_write(merchant, stream.entries[-1].seq).statement
+    await app.context.database.execute(late)
     await app.deliver_events()
 
     page = await merchants.page(actor=STAFF, where=MerchantFilter(), before=lost, limit=1)
     assert page[0]["status"] == "active"
+
+
+async def test_the_status_that_api_keys_are_judged_by_is_written_before_the_operation_ends(
+    app, merchants
+):
+    merchant_id = await _verified(merchants, "create-12")
+    app.calls.clear()
+    await merchants.change_status(
+        merchant_id, Action.ACTIVATE, "", actor=STAFF, call=call("activate-12")
+    )
+
+    statements = [name for one in app.calls for name in one.names]
+    assert statements.index("merchants.upsert") < statements.index("operations.finish")
 
 
 async def test_creation_costs_two_trips_and_a_change_three(app, merchants):

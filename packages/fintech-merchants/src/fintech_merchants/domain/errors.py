@@ -39,7 +39,9 @@ class MerchantNotVerified(Refusal):
 
     code = "merchant_not_verified"
     title = "The merchant is not verified."
-    remedy = "Have the merchant checked and record the outcome as its verification, then activate it."
+    remedy = (
+        "Have the merchant checked and record the outcome as its verification, then activate it."
+    )
 
 
 class CurrencyNotRemovable(Refusal):

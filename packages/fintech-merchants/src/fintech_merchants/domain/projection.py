@@ -1,7 +1,12 @@
-"""The read model of merchants: what lists are served from, never what is decided on."""
+"""The read model of merchants: what lists are served from, never what is decided on.
+
+One row of it is more: a merchant's own row holds the status that API keys are judged by. It is written
+before an operation finishes, so that an acknowledged suspension is in force; the others follow.
+"""
 
 from fintech_dbclient import Database, Statement
 from fintech_kernel.canonical import canonical_json
+from fintech_kernel.contracts.writes import Write
 from fintech_kernel.domain.journal import Entry, Journal
 
 from fintech_merchants.domain.history import fold_merchant
@@ -11,9 +16,29 @@ from fintech_merchants.infrastructure import queries
 from fintech_merchants.infrastructure.queries import MerchantRow
 
 
-def read_models(merchant: Merchant, seq: int) -> tuple[Statement, ...]:
-    """Return the writes of a merchant as it is at position ``seq`` of its stream."""
-    row = MerchantRow(
+def merchant_write(merchant: Merchant, seq: int) -> Write:
+    """Return the write of a merchant's own row, as it is at position ``seq`` of its stream."""
+    row = _row(merchant, seq)
+    return Write(
+        statement=queries.upsert_merchant(row),
+        confirm=queries.merchant_by_id(row.merchant_id),
+        expected=(row.columns(),),
+    )
+
+
+def read_models(merchant: Merchant) -> tuple[Statement, ...]:
+    """Return the writes of what merchants are found by; repeats change nothing."""
+    currencies = queries.upsert_currencies(merchant.merchant_id, merchant.currencies)
+    if not merchant.metadata:
+        return (currencies,)
+    pairs = queries.upsert_metadata(
+        merchant.merchant_id, merchant.metadata, version=merchant.metadata_version
+    )
+    return (currencies, pairs)
+
+
+def _row(merchant: Merchant, seq: int) -> MerchantRow:
+    return MerchantRow(
         merchant_id=merchant.merchant_id,
         status=merchant.status.value,
         verification=merchant.verification.status.value,
@@ -24,16 +49,6 @@ def read_models(merchant: Merchant, seq: int) -> tuple[Statement, ...]:
         seq=seq,
         data=canonical_json(stored_view(merchant)),
     )
-    written = (
-        queries.upsert_merchant(row),
-        queries.upsert_currencies(merchant.merchant_id, merchant.currencies),
-    )
-    if not merchant.metadata:
-        return written
-    pairs = queries.upsert_metadata(
-        merchant.merchant_id, merchant.metadata, version=merchant.metadata_version
-    )
-    return (*written, pairs)
 
 
 class MerchantProjection:
@@ -48,5 +63,6 @@ class MerchantProjection:
         stream = await self._journal.stream(entry.merchant_id, entry.object_id)
         merchant = fold_merchant(stream)
         if merchant is not None:
-            for statement in read_models(merchant, stream.entries[-1].seq):
+            own = merchant_write(merchant, stream.entries[-1].seq).statement
+            for statement in (own, *read_models(merchant)):
                 await self._database.execute(statement)

@@ -21,7 +21,7 @@ from fintech_merchants.domain.commands import (
 )
 from fintech_merchants.domain.history import drafts, fold_merchant
 from fintech_merchants.domain.model import Merchant, PricingVersion
-from fintech_merchants.domain.projection import read_models
+from fintech_merchants.domain.projection import merchant_write, read_models
 from fintech_merchants.domain.views import merchant_view
 
 
@@ -104,6 +104,6 @@ def _completed(
         raise InvariantBroken("a decision about a merchant stands where there is none")
     return Completion(
         result=merchant_view(merchant, shows(merchant)),
-        writes=writes,
-        read_models=read_models(merchant, appended.entries[-1].seq),
+        writes=(*writes, merchant_write(merchant, appended.entries[-1].seq)),
+        read_models=read_models(merchant),
     )

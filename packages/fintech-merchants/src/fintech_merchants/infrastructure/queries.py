@@ -1,7 +1,7 @@
 """All SQL of merchants. The merchant is the key, or an argument of the query."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from typing import Final, LiteralString
 
 from fintech_dbclient import Statement, Value
@@ -32,6 +32,10 @@ class MerchantRow:
     created_at: int
     seq: int
     data: str
+
+    def columns(self) -> dict[str, Value]:
+        """Return the row as the database holds it."""
+        return {one.name: value for one, value in zip(fields(self), astuple(self), strict=True)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +86,15 @@ def upsert_merchant(row: MerchantRow) -> Statement:
             row.seq,
             row.data,
         ),
+    )
+
+
+def merchant_by_id(merchant_id: str) -> Statement:
+    """Read a merchant's own row."""
+    return Statement(
+        name="merchants.by_id",
+        sql="SELECT " + _COLUMNS + " FROM merchants_merchants WHERE merchant_id = ?",
+        params=(merchant_id,),
     )
 
 
