@@ -41,9 +41,11 @@ from fintech_payments.api import (
     schemas,
 )
 from fintech_payments.domain import errors, kinds
+from fintech_payments.domain.alarms import ALARMING, Alarms
 from fintech_payments.domain.callbacks import Callbacks
 from fintech_payments.domain.dispute_service import Disputes
 from fintech_payments.domain.expiry import Expiry
+from fintech_payments.domain.inquiry import Inquiry
 from fintech_payments.domain.projection import PaymentProjection
 from fintech_payments.domain.resolution import Resolution
 from fintech_payments.domain.resolver import Resolver
@@ -135,6 +137,7 @@ def fintech_errors() -> Sequence[ErrorMapping]:
         errors.DisputeNotOpen: 409,
         errors.DisputeExceedsCaptured: 422,
         errors.RefundExceedsCaptured: 422,
+        errors.NothingToReverse: 409,
     }
     return [
         ErrorMapping(name=error.code, error=error, status=status)
@@ -232,6 +235,20 @@ def fintech_operations(context: AppContext) -> Sequence[OperationHandler]:
             present=schemas.present_step,
         ),
         OperationHandler(
+            name=kinds.ABANDON,
+            version=1,
+            opening=workflows.opening_of_step,
+            run=workflows.run_abandon,
+            present=schemas.present_step,
+        ),
+        OperationHandler(
+            name=kinds.REVERSE,
+            version=1,
+            opening=workflows.opening_of_step,
+            run=workflows.run_reverse,
+            present=schemas.present_step,
+        ),
+        OperationHandler(
             name=kinds.OPEN_DISPUTE,
             version=1,
             opening=workflows.opening_of_step,
@@ -279,9 +296,16 @@ def fintech_routes(context: AppContext) -> Sequence[RouteMount]:
 
 @hookimpl
 def fintech_event_handlers(context: AppContext) -> Sequence[EventHandler]:
-    """Keep the read model true where the write behind the finish was lost."""
+    """Keep the read model true where the write behind the finish was lost; raise alarms."""
     projection = PaymentProjection(journal=context.journal, database=context.database)
-    return [EventHandler(name="payments.read_model", event="payment.*", handle=projection.handle)]
+    alarms = Alarms(context.metrics)
+    return [
+        EventHandler(name="payments.read_model", event="payment.*", handle=projection.handle),
+        *(
+            EventHandler(name=f"payments.alarm:{event}", event=event, handle=alarms.raise_alarm)
+            for event in ALARMING
+        ),
+    ]
 
 
 @hookimpl
@@ -289,11 +313,10 @@ def fintech_jobs(context: AppContext) -> Sequence[Job]:
     """Ask about open outcomes, release what ran out, and carry the sandboxes' callbacks."""
     settings = context.settings_of(PaymentsSettings)
     resolver = Resolver(
-        resolution=_resolution(context),
+        inquiry=_inquiry(context),
         journal=context.journal,
         database=context.database,
         clock=context.clock,
-        processors=context.processors,
     )
     expiry = Expiry(
         operations=context.operations,
@@ -346,7 +369,18 @@ def _letters(context: AppContext, processor: str) -> Letters:
 
 
 def _resolution(context: AppContext) -> Resolution:
-    return Resolution(operations=context.operations, clock=context.clock)
+    return Resolution(
+        operations=context.operations,
+        journal=context.journal,
+        clock=context.clock,
+        metrics=context.metrics,
+    )
+
+
+def _inquiry(context: AppContext) -> Inquiry:
+    return Inquiry(
+        resolution=_resolution(context), clock=context.clock, processors=context.processors
+    )
 
 
 def _callbacks(context: AppContext) -> Callbacks:
@@ -418,6 +452,7 @@ def _payments(context: AppContext) -> Payments:
             },
         ),
         authorization_days=settings.authorization_days,
+        inquiry=_inquiry(context),
     )
 
 
@@ -426,5 +461,6 @@ def _workflows(context: AppContext) -> PaymentWorkflows:
         database=context.database,
         ledger=context.services.get(Ledger),
         processors=context.processors,
+        resolution=_resolution(context),
         answer_seconds=context.settings_of(PaymentsSettings).answer_seconds,
     )

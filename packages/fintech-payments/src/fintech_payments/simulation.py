@@ -13,12 +13,8 @@ from fintech_kernel.domain.operations import Answer, IdempotentCall
 from fintech_kernel.errors import NotFound
 from fintech_kernel.money import Money
 from fintech_kernel.simulation.client import Client, merchant_actor, staff
-from fintech_kernel.simulation.faults import Fault
-from fintech_kernel.simulation.processor import (
-    IN_FLIGHT_LIMIT_SECONDS,
-    KEY_RETENTION_SECONDS,
-    NAME,
-)
+from fintech_kernel.simulation.faults import NO_FAULTS, Fault
+from fintech_kernel.simulation.processor import KEY_RETENTION_SECONDS, NAME
 from fintech_kernel.simulation.workload import (
     Action,
     Script,
@@ -32,11 +28,17 @@ from fintech_payments.domain.dispute_service import Disputes
 from fintech_payments.domain.events import CaptureMode
 from fintech_payments.domain.service import NewPayment, Payments
 
-SENDABLE_SECONDS: Final = KEY_RETENTION_SECONDS - IN_FLIGHT_LIMIT_SECONDS
-"""For how long a call may be sent again under its key."""
+SOON_SECONDS: Final = 7_200
+"""Questions up to the hourly one are waited for after each schedule; days pass at its very end."""
+
+DAYS_MAX: Final = 5
+"""Days within which every outcome must be known or given up, once faults are over."""
 
 SKEW_MILLISECONDS_MAX: Final = 600_000
 SECONDS_PER_DAY: Final = 86_400
+FORGOTTEN_SECONDS: Final = KEY_RETENTION_SECONDS + 1_000
+"""When a lost call may be given up: the keys' retention and how far clocks may be apart are over."""
+
 CURRENCY: Final = "KES"
 DISPUTE_FEE: Final = 150
 AUTHORIZATION_DAYS: Final = 2
@@ -242,6 +244,65 @@ def _expires(*steps: tuple[str, int | None]) -> Script:
     return run
 
 
+class _NoCallArrives:
+    """A plan under which nothing that is sent to the processor reaches it."""
+
+    @staticmethod
+    def fault(number: int, possible: Sequence[Fault]) -> Fault | None:
+        """Lose every call to the processor before it is applied."""
+        del number
+        return Fault.LOST_BEFORE if Fault.PENDING in possible else None
+
+
+def _lost(run: Script) -> Script:
+    """Run something of which nothing reaches the processor, and let its keys be forgotten."""
+
+    async def lose(client: Client) -> None:
+        world = client.world
+        plan = world.network.plan
+        world.network.plan = _NoCallArrives()
+        await run(client)
+        world.network.plan = plan
+        await asyncio.sleep(FORGOTTEN_SECONDS)
+
+    return lose
+
+
+def _abandoned(run: Script) -> Script:
+    """Run something whose call is lost, then let the resolver's job give it up."""
+
+    async def abandon(client: Client) -> None:
+        await _lost(run)(client)
+        await _wait_and_run_jobs(client.world)
+
+    return abandon
+
+
+def _come_to_light(run: Script) -> Script:
+    """Run something whose call is given up and reaches the processor all the same, days later."""
+
+    async def reverse(client: Client) -> None:
+        world = client.world
+        plan = world.network.plan
+        await _lost(run)(client)
+        world.network.plan = NO_FAULTS
+        await _wait_and_run_jobs(world)
+        _deliver_what_was_given_up(world)
+        world.network.plan = plan
+        await _wait_and_run_jobs(world, seconds=SECONDS_PER_DAY)
+
+    return reverse
+
+
+def _deliver_what_was_given_up(world: World) -> None:
+    """Let abandoned authorizations reach the processor, against what it declares."""
+    for payment_id, payment in {one: told for one, told, _ in told_payments(world)}.items():
+        effect = "sale" if payment.capture == "automatic" else "authorize"
+        for key in sorted(payment.abandoned):
+            request = (effect, payment_id, payment.amount, CURRENCY)
+            world.processor.handle(key, request, "approve", now=world.now(), wait=0)
+
+
 async def _wait_and_run_jobs(world: World, *, seconds: float = 700) -> None:
     await asyncio.sleep(seconds)
     for process in world.living()[:1]:
@@ -314,6 +375,7 @@ class Told:
     processor: str
     authorized: int = 0
     captured: int = 0
+    capture: str = "automatic"
     expires_at: int = 0
     ended: str = ""
     is_released: bool = False
@@ -322,6 +384,8 @@ class Told:
     )
     effects: list[tuple[str, str, int]] = field(default_factory=list[tuple[str, str, int]])
     open: dict[str, int] = field(default_factory=dict[str, int])
+    abandoned: set[str] = field(default_factory=set[str])
+    undone: tuple[str, int] = ("", 0)
     disputes: dict[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
 
     @property
@@ -349,6 +413,7 @@ def told_payments(world: World) -> Iterator[tuple[str, Told, dict[str, Any]]]:
                 merchant_id=merchant_id,
                 amount=data["amount"]["amount"],
                 processor=data["processor"],
+                capture=data["capture"],
                 expires_at=data["expires_at"],
             )
         payment = payments.get(payment_id)
@@ -388,6 +453,15 @@ def _tell(payment: Told, event: str, data: dict[str, Any], operation: str) -> No
         case "outcome_closed":
             for key in [key for key in payment.open if key.startswith(data["operation_id"])]:
                 del payment.open[key]
+        case "outcome_abandoned":
+            given_up = {key for key in payment.open if key.startswith(data["operation_id"])}
+            payment.abandoned |= given_up
+            for key in given_up:
+                del payment.open[key]
+        case "reversal_requested":
+            _tell_reversal(payment, data)
+        case "reversal_succeeded":
+            payment.effects.append((operation, *payment.undone))
         case "dispute_opened":
             payment.disputes[data["dispute_id"]] = (data["amount"]["amount"], "open")
         case "dispute_won" | "dispute_lost":
@@ -397,6 +471,17 @@ def _tell(payment: Told, event: str, data: dict[str, Any], operation: str) -> No
             payment.ended = "conflicted"
         case _:
             pass
+
+
+def _tell_reversal(payment: Told, data: dict[str, Any]) -> None:
+    """The processor did what we had given up; it is told to do the opposite."""
+    reversed_id, amount = data["operation_id"], data["amount"]["amount"]
+    is_sale = data["effect"] == "authorize" and payment.capture == "automatic"
+    for effect in ("authorize", "capture") if is_sale else (data["effect"],):
+        payment.effects.append((reversed_id, effect, amount))
+    is_held = data["effect"] == "authorize" and not is_sale
+    payment.undone = ("cancel", 0) if is_held else ("refund", amount)
+    payment.abandoned = {one for one in payment.abandoned if not one.startswith(reversed_id)}
 
 
 def amounts_are_in_order(world: World) -> Iterator[str]:
@@ -466,7 +551,7 @@ def processor_agrees(world: World) -> Iterator[str]:
             if key in ours:
                 yield f"{key} stands twice in the journal"
             ours[key] = amount
-        if _can_be_learned(world, payment):
+        if payment.open:
             yield f"{payment_id}: outcomes are still open"
     theirs: dict[tuple[str, str, str], int] = {}
     for one in world.processor.effects:
@@ -524,26 +609,26 @@ def _holds_what_expired(world: World, payment: Told) -> bool:
 
 
 def _is_quiet(world: World) -> bool:
-    """Whether nothing is left to learn or to release: what the processor never saw stays open."""
+    """Whether nothing is to be asked soon, and nothing to be released."""
     now = int(world.now() * 1_000)
-    if not world.model.count(
-        "payments_payments", "WHERE outcomes_open = 1 OR expires_at <= ?", now
-    ):
+    soon = now + SOON_SECONDS * 1_000
+    count = world.model.count
+    if count("payments_payments", "WHERE outcomes_open = 1 AND next_ask_at <= ?", soon):
+        return False
+    if not count("payments_payments", "WHERE expires_at <= ?", now):
         return True
     payments = {payment_id: told for payment_id, told, _ in told_payments(world)}
-    return not any(
-        _can_be_learned(world, payment) or _holds_what_expired(world, payment)
-        for payment in payments.values()
-    )
+    return not any(_holds_what_expired(world, payment) for payment in payments.values())
 
 
-def _can_be_learned(world: World, payment: Told) -> bool:
-    """Whether an open outcome is one that the processor can still tell, or be asked for again."""
-    return any(
-        key in world.processor.keys
-        or world.now() * 1_000 < since + SENDABLE_SECONDS * 1_000 + SKEW_MILLISECONDS_MAX
-        for key, since in payment.open.items()
-    )
+async def _close(client: Client) -> None:
+    """Let days pass until every outcome is known or given up, and what came to light is undone."""
+    world = client.world
+    for _ in range(DAYS_MAX):
+        payments = {payment_id: told for payment_id, told, _ in told_payments(world)}.values()
+        if not any(one.open or one.abandoned & world.processor.keys.keys() for one in payments):
+            return
+        await _wait_and_run_jobs(world, seconds=SECONDS_PER_DAY)
 
 
 _MANUAL: Final = _creates({"capture": "manual"})
@@ -572,6 +657,7 @@ WORKLOAD: Final = Workload(
     },
     prepare=_prepare,
     scripts={"create": create, "step": step},
+    closing=_close,
     is_quiet=_is_quiet,
     platform_statements=frozenset(
         {
@@ -671,6 +757,30 @@ WORKLOAD: Final = Workload(
             kinds=("payments.refund", "payments.resolve"),
             setup=_after(_AUTOMATIC),
             run=_resolved(_steps(("refund", 4_000))),
+        ),
+        Workflow(
+            name="payments.sale_abandoned",
+            kinds=("payments.create", "payments.abandon"),
+            setup=prepared_by("merchants"),
+            run=_abandoned(_AUTOMATIC),
+        ),
+        Workflow(
+            name="payments.refund_abandoned",
+            kinds=("payments.refund", "payments.abandon"),
+            setup=_after(_AUTOMATIC),
+            run=_abandoned(_steps(("refund", 4_000))),
+        ),
+        Workflow(
+            name="payments.sale_reversed",
+            kinds=("payments.create", "payments.abandon", "payments.reverse"),
+            setup=prepared_by("merchants"),
+            run=_come_to_light(_AUTOMATIC),
+        ),
+        Workflow(
+            name="payments.authorization_reversed",
+            kinds=("payments.create", "payments.abandon", "payments.reverse"),
+            setup=prepared_by("merchants"),
+            run=_come_to_light(_MANUAL),
         ),
         Workflow(
             name="payments.dispute_won",

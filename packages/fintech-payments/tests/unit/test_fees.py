@@ -1,10 +1,27 @@
 """Fees: whatever the number of parts, they add up to the fee of the whole."""
 
+from typing import Any
+
 from fintech_kernel.contracts.merchants import PricingRule, RefundPolicy
+from fintech_kernel.contracts.processors import Outcome, ProcessorAnswer, ProcessorCapabilities
 from fintech_kernel.money import Money
+from fintech_payments.domain.commands import CapturePayment
+from fintech_payments.domain.decisions import decide_answer, decide_capture
+from fintech_payments.domain.events import CaptureMode, Effect, PaymentAuthorized, PaymentCreated
 from fintech_payments.domain.fees import applicable_rule, fee_of, fee_of_capture, fee_returned
+from fintech_payments.domain.model import evolve, fold
+from fintech_payments.domain.views import payment_view
 from hypothesis import given
 from hypothesis import strategies as st
+
+CAPABILITIES = ProcessorCapabilities(
+    partial_capture=True,
+    multiple_capture=True,
+    partial_refund=True,
+    asynchronous=False,
+    key_retention_seconds=86_400,
+    in_flight_limit_seconds=60,
+)
 
 amounts = st.integers(1, 10**12)
 rules = st.builds(
@@ -91,3 +108,41 @@ def test_the_first_rule_whose_selectors_match_applies() -> None:
     ]
     assert [one.rule_id for one in found if one] == ["mobile", "dollars", "anything"]
     assert applicable_rule((mobile,), currency="KES", method="card") is None
+
+
+@given(rules, st.lists(amounts, min_size=1, max_size=4))
+def test_the_lines_that_a_payment_shows_sum_to_the_fee_that_its_captures_were_charged(
+    pricing: PricingRule, parts: list[int]
+) -> None:
+    payment = fold(
+        [
+            PaymentCreated(
+                payment_id="pay_1",
+                merchant_id="mer_1",
+                amount=kes(sum(parts)),
+                capture=CaptureMode.MANUAL,
+                method="card",
+                token="sandbox_approve",
+                processor="sandbox",
+                reference="",
+                metadata={},
+                pricing=pricing,
+                settlement_delay_days=0,
+                requested_at=1,
+            ),
+            PaymentAuthorized(amount=kes(sum(parts)), processor_reference="a"),
+        ]
+    )
+    for part in parts:
+        command = CapturePayment(
+            payment_id="pay_1", merchant_id="mer_1", amount=kes(part), requested_at=1
+        )
+        for event in decide_capture(payment, command, CAPABILITIES):
+            payment = evolve(payment, event)
+        answer = ProcessorAnswer(outcome=Outcome.APPROVED)
+        for event in decide_answer(
+            payment, Effect.CAPTURE, answer, operation_id="op_1", amount=kes(part), now=1
+        ):
+            payment = evolve(payment, event)
+    fee: Any = payment_view(payment)["fee"]
+    assert sum(line["amount"] for line in fee["lines"]) == fee["amount"] == payment.fee

@@ -1,18 +1,20 @@
-"""The README's picture is the model's table, and its magic tokens are the sandboxes'."""
+"""The pictures in the documents are the model's table, and the README's tokens are the sandboxes'."""
 
 import re
 from pathlib import Path
 
-from fintech_payments.domain.model import TRANSITIONS
+import pytest
+from fintech_payments.domain.diagram import state_diagram
 from fintech_payments.infrastructure.processors import mobile_money, sandbox
 
 README = Path(__file__).parents[2] / "README.md"
+GUIDE = Path(__file__).parents[4] / "docs" / "payments.md"
 
 
-def test_the_picture_of_states_shows_exactly_the_table_of_transitions() -> None:
-    drawn = set(re.findall(r"^    (\w+) --> (\w+)$", README.read_text(), re.MULTILINE))
-    table = {(str(state), str(after)) for state, many in TRANSITIONS.items() for after in many}
-    assert drawn == table
+@pytest.mark.parametrize("page", [README, GUIDE], ids=["README", "docs/payments.md"])
+def test_the_picture_of_states_is_drawn_from_the_table_of_transitions(page: Path) -> None:
+    drawn = re.findall(r"```mermaid\n(stateDiagram-v2\n.*?)\n```", page.read_text(), re.DOTALL)
+    assert drawn == [state_diagram()]
 
 
 def test_every_magic_token_is_documented_with_what_it_does() -> None:

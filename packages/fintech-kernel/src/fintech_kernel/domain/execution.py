@@ -8,7 +8,7 @@ import asyncio
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -142,10 +142,14 @@ class Completion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """The stored outcome, read back from the operation's row."""
+    """The stored outcome, read back from the operation's row.
+
+    ``entries`` stand for its last step, whoever wrote them; none where it did not end with an append.
+    """
 
     state: OperationState
     result: Mapping[str, Any]
+    entries: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,7 +274,8 @@ class Execution:
             decide,
             lambda appended: self._closing(complete(appended)),
         )
-        return await self._close(complete(appended), results)
+        finished = await self._close(complete(appended), results)
+        return replace(finished, entries=appended.entries)
 
     async def finish(self, completion: Completion) -> Finished:
         """Roll forward and finish where nothing is left to append.

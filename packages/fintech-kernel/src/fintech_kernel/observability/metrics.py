@@ -57,6 +57,12 @@ class Metrics:
             ("handler", "state"),
             registry=registry,
         )
+        self.alarms = Counter(
+            "fintech_alarms",
+            "What people must look at, by what happened.",
+            ("event",),
+            registry=registry,
+        )
         self.requests_denied = Counter(
             "fintech_requests_denied",
             "Requests that were refused to whoever sent them, by reason.",

@@ -103,7 +103,7 @@ def steps_happen_once(world: World) -> Iterator[str]:
             yield f"{row['kind']} {operation_id} succeeded and wrote nothing"
 
 
-WRITES_ELSEWHERE: Final = frozenset({"payments.resolve"})
+WRITES_ELSEWHERE: Final = frozenset({"payments.resolve", "payments.abandon"})
 """Kinds that write in the name of the operation whose outcome they conclude."""
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
 from fintech_kernel.hooks import Presented
+from fintech_kernel.pricing import FeePart
 from fintech_kernel.web.schemas import (
     CurrencyCode,
     MerchantIdField,
@@ -38,7 +39,15 @@ _PAYMENT_EXAMPLE: Final[dict[str, Any]] = {
     "decline_code": None,
     "reference": "order-1017",
     "metadata": {"order": "A-1017"},
-    "fee": {"amount": 350, "amount_returned": 0, "rule": "standard"},
+    "fee": {
+        "amount": 350,
+        "amount_returned": 0,
+        "rule": "standard",
+        "lines": [
+            {"part": "basis_points", "amount": 250},
+            {"part": "fixed", "amount": 100},
+        ],
+    },
     "available_on": 1760086400000,
     "created_at": 1760000000000,
     "expires_at": None,
@@ -129,12 +138,20 @@ class RefundPaymentBody(StrictModel):
     ] = ""
 
 
+class FeeLineShown(BaseModel):
+    """A part of a fee; one that takes away is negative."""
+
+    part: FeePart
+    amount: int = Field(description="minor units")
+
+
 class FeeShown(BaseModel):
     """The merchant's fee on what was captured, and the rule that it follows."""
 
     amount: int = Field(description="minor units")
     amount_returned: int = Field(description="minor units that went back with refunds")
     rule: str | None
+    lines: list[FeeLineShown] = Field(description="they sum to the amount")
 
 
 class PaymentShown(BaseModel):

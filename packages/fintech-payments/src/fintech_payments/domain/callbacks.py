@@ -78,12 +78,12 @@ class Callbacks:
         return await self._journal.existing(str(found.rows[0]["merchant_id"]), payment_id)
 
     async def _answer(self, stream: Stream, event: StepAnswered, *, key: str) -> None:
-        """Have the answer written where its step is open; a step that has its answer keeps it."""
+        """Have the answer written where its step is open; a step that has its answer keeps it.
+
+        An approval of what stands as declined is undone, and acknowledged only then.
+        """
         if not stream.step(event.key):
             raise CallbackTooEarly(retry_after_seconds=CallbackTooEarly.seconds)
-        payment = fold_payment(stream)
-        outcome = next((one for one in payment.open_outcomes if one.key == event.key), None)
-        if outcome is not None:
-            await self._resolution.write(
-                payment, outcome, event.answer, key=key, actor=job_actor("payments.callback")
-            )
+        await self._resolution.learned(
+            stream, event.key, event.answer, under=key, actor=job_actor("payments.callback")
+        )

@@ -87,6 +87,33 @@ class ResolvePayment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AbandonOutcome:
+    """Give up a call that the processor knows nothing of, and that cannot reach it any more."""
+
+    payment_id: str
+    merchant_id: str
+    operation_id: str
+    effect: Effect
+    refund_id: str
+    requested_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReverseStep:
+    """The processor did what stands here as declined or abandoned: it is to undo it.
+
+    ``amount``: what it said it did; None where it did not say.
+    """
+
+    payment_id: str
+    merchant_id: str
+    operation_id: str
+    effect: Effect
+    amount: Money | None
+    requested_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenDispute:
     """A payment is disputed. Without an amount: all that is left of it.
 

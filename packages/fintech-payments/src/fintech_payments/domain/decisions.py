@@ -14,6 +14,7 @@ from fintech_payments.domain.commands import (
     CreatePayment,
     ExpirePayment,
     RefundPayment,
+    ReverseStep,
 )
 from fintech_payments.domain.errors import (
     CaptureExceedsAuthorized,
@@ -21,6 +22,7 @@ from fintech_payments.domain.errors import (
     CurrencyNotEnabled,
     ManualCaptureUnsupported,
     MerchantNotActive,
+    NothingToReverse,
     OutcomePending,
     PartialCaptureUnsupported,
     PaymentNotCancelable,
@@ -49,6 +51,9 @@ from fintech_payments.domain.events import (
     RefundFailed,
     RefundRequested,
     RefundSucceeded,
+    ReversalFailed,
+    ReversalRequested,
+    ReversalSucceeded,
 )
 from fintech_payments.domain.model import Payment, PaymentStatus, fold
 
@@ -217,6 +222,29 @@ def decide_refund(
     )
 
 
+def decide_reversal(payment: Payment, command: ReverseStep) -> tuple[PaymentEvent, ...]:
+    """Undo what the processor did and we do not have; what cannot be undone people must look at.
+
+    Money that was taken goes back, and an authorization is given up. A refund cannot be taken back from
+    the customer, and what was given up cannot be authorized again.
+
+    Raises:
+        NothingToReverse: it comes to the same.
+    """
+    amount = command.amount or payment.amount
+    if command.effect in {Effect.AUTHORIZE, Effect.CAPTURE}:
+        return (
+            ReversalRequested(
+                operation_id=command.operation_id, effect=command.effect, amount=amount
+            ),
+        )
+    is_over = payment.base_status in {PaymentStatus.CANCELED, PaymentStatus.EXPIRED}
+    is_same = command.effect is Effect.CANCEL and is_over
+    if is_same or command.effect in {Effect.EXPIRE, Effect.REVERSE}:
+        raise NothingToReverse(payment_id=payment.payment_id)
+    return (PaymentConflicted(effect=command.effect, expected=payment.money(0), reported=amount),)
+
+
 def decide_answer(
     payment: Payment,
     effect: Effect,
@@ -245,7 +273,7 @@ def decide_answer(
     return _approved(payment, effect, answer, amount, now, refund_id)
 
 
-def _approved(  # noqa: PLR0917 - the parts of one answer, passed on
+def _approved(  # noqa: PLR0911, PLR0917 - the parts of one answer, passed on; one line per effect
     payment: Payment,
     effect: Effect,
     answer: ProcessorAnswer,
@@ -266,6 +294,8 @@ def _approved(  # noqa: PLR0917 - the parts of one answer, passed on
             return (PaymentCanceled(),)
         case Effect.EXPIRE:
             return (PaymentExpired(released=payment.money(payment.uncaptured)),)
+        case Effect.REVERSE:
+            return (ReversalSucceeded(),)
         case Effect.REFUND:
             return (RefundSucceeded(refund_id=refund_id),)
 
@@ -294,6 +324,8 @@ def _declined(
     if effect is Effect.EXPIRE:
         released = payment.money(payment.uncaptured)
         return PaymentExpired(released=released, decline_code=code)
+    if effect is Effect.REVERSE:
+        return ReversalFailed(decline_code=code)
     return RefundFailed(refund_id=refund_id, decline_code=code)
 
 

@@ -16,6 +16,7 @@
     ├── PaymentNotExpirable
     ├── PaymentNotRefundable
     ├── RefundExceedsCaptured
+    ├── NothingToReverse         of a reversal
     ├── ManualCaptureUnsupported
     ├── PaymentNotDisputable
     ├── DisputeExceedsCaptured
@@ -134,6 +135,14 @@ class RefundExceedsCaptured(Refusal):
     code = "refund_exceeds_captured"
     title = "The refund exceeds what was captured and not refunded."
     remedy = "Refund at most what facts says is left."
+
+
+class NothingToReverse(Refusal):
+    """What the processor did after all is what the payment came to anyway."""
+
+    code = "nothing_to_reverse"
+    title = "The processor's answer changes nothing that stands."
+    remedy = "Nothing is to be done."
 
 
 class ManualCaptureUnsupported(Refusal):

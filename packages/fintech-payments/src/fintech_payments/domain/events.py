@@ -24,6 +24,7 @@ class Effect(StrEnum):
     CANCEL = "cancel"
     REFUND = "refund"
     EXPIRE = "expire"
+    REVERSE = "reverse"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +187,40 @@ class OutcomeClosed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeAbandoned:
+    """The call cannot have arrived; it counts as declined, which stands right behind this."""
+
+    type: ClassVar[str] = "payment.outcome_abandoned"
+    operation_id: str
+    abandoned_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReversalRequested:
+    """The processor did a step that stands here as declined or abandoned; it is asked to undo it."""
+
+    type: ClassVar[str] = "payment.reversal_requested"
+    operation_id: str
+    effect: Effect
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReversalSucceeded:
+    """The processor undid it: money is where the journal says it is."""
+
+    type: ClassVar[str] = "payment.reversal_succeeded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReversalFailed:
+    """The processor would not undo it: everything stops until people have looked."""
+
+    type: ClassVar[str] = "payment.reversal_failed"
+    decline_code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DisputeOpened:
     """The customer's bank disputes a payment: the amount is held back, and the fee taken."""
 
@@ -250,6 +285,10 @@ PaymentEvent: TypeAlias = (
     | RefundFailed
     | OutcomeOpened
     | OutcomeClosed
+    | OutcomeAbandoned
+    | ReversalRequested
+    | ReversalSucceeded
+    | ReversalFailed
     | DisputeOpened
     | DisputeWon
     | DisputeLost

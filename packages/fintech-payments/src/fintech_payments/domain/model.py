@@ -26,6 +26,7 @@ from fintech_payments.domain.events import (
     DisputeWon,
     Effect,
     ExpiryRequested,
+    OutcomeAbandoned,
     OutcomeClosed,
     OutcomeOpened,
     PaymentAuthorized,
@@ -39,6 +40,9 @@ from fintech_payments.domain.events import (
     RefundFailed,
     RefundRequested,
     RefundSucceeded,
+    ReversalFailed,
+    ReversalRequested,
+    ReversalSucceeded,
 )
 
 
@@ -77,9 +81,9 @@ TRANSITIONS: Final[Mapping[PaymentStatus, frozenset[PaymentStatus]]] = {
     ),
     PaymentStatus.CAPTURED: frozenset({PaymentStatus.REFUNDED, PaymentStatus.CONFLICTED}),
     PaymentStatus.REFUNDED: frozenset({PaymentStatus.CAPTURED, PaymentStatus.CONFLICTED}),
-    PaymentStatus.FAILED: frozenset(),
-    PaymentStatus.CANCELED: frozenset(),
-    PaymentStatus.EXPIRED: frozenset(),
+    PaymentStatus.FAILED: frozenset({PaymentStatus.CONFLICTED}),
+    PaymentStatus.CANCELED: frozenset({PaymentStatus.CONFLICTED}),
+    PaymentStatus.EXPIRED: frozenset({PaymentStatus.CONFLICTED}),
     PaymentStatus.CONFLICTED: frozenset(),
 }
 """From each state to the states that may follow. A failed refund leads from refunded back."""
@@ -134,6 +138,7 @@ class Payment:
     """A payment as its events made it. Amounts are minor units of ``amount.currency``.
 
     ``capture_reserved`` is spoken for by captures under way; ``refunded`` counts refunds under way.
+    ``abandoned_outcomes`` were given up (``opened_at``: when); the processor is still asked about them.
     """
 
     payment_id: str
@@ -354,10 +359,28 @@ def _applied(payment: Payment, event: PaymentEvent) -> Payment:  # noqa: C901, P
             )
             return replace(payment, open_outcomes=(*payment.open_outcomes, outcome))
         case OutcomeClosed():
-            still_open = tuple(
-                one for one in payment.open_outcomes if one.operation_id != event.operation_id
-            )
+            still_open = _without(payment.open_outcomes, event.operation_id)
             return replace(payment, open_outcomes=still_open)
+        case OutcomeAbandoned():
+            abandoned = tuple(
+                replace(one, opened_at=event.abandoned_at)
+                for one in payment.open_outcomes
+                if one.operation_id == event.operation_id
+            )
+            return replace(
+                payment,
+                open_outcomes=_without(payment.open_outcomes, event.operation_id),
+                abandoned_outcomes=(*payment.abandoned_outcomes, *abandoned),
+            )
+        case ReversalRequested():
+            known = _without(payment.abandoned_outcomes, event.operation_id)
+            return replace(payment, abandoned_outcomes=known)
+        case ReversalSucceeded():
+            return payment
+        case ReversalFailed():
+            return replace(
+                payment, base_status=PaymentStatus.CONFLICTED, decline_code=event.decline_code
+            )
         case DisputeOpened():
             dispute = Dispute(
                 dispute_id=event.dispute_id,
@@ -377,6 +400,10 @@ def _applied(payment: Payment, event: PaymentEvent) -> Payment:  # noqa: C901, P
             return replace(payment, base_status=PaymentStatus.CONFLICTED)
         case PaymentCreated():
             raise InvariantBroken("payment.created twice")
+
+
+def _without(outcomes: tuple[OpenOutcome, ...], operation_id: str) -> tuple[OpenOutcome, ...]:
+    return tuple(one for one in outcomes if one.operation_id != operation_id)
 
 
 def _unless_conflicted(payment: Payment, status: PaymentStatus) -> PaymentStatus:

@@ -30,6 +30,7 @@ from fintech_payments.domain.commands import (
 )
 from fintech_payments.domain.events import CaptureMode
 from fintech_payments.domain.history import fold_payment
+from fintech_payments.domain.inquiry import Inquiry
 from fintech_payments.domain.kinds import CANCEL, CAPTURE, CREATE, REFUND
 from fintech_payments.domain.model import Payment
 from fintech_payments.infrastructure import queries
@@ -74,6 +75,7 @@ class Payments:
         merchants: MerchantDirectory | None,
         processors: ProcessorChoice,
         authorization_days: int,
+        inquiry: Inquiry,
     ) -> None:
         self._operations = operations
         self._journal = journal
@@ -83,6 +85,7 @@ class Payments:
         self._merchants = merchants
         self._processors = processors
         self._authorization_days = authorization_days
+        self._inquiry = inquiry
 
     # --- requests: everything that is not the client's is read here, before the claim, and frozen
 
@@ -135,7 +138,7 @@ class Payments:
         Raises:
             NotFound: there is no such payment of this merchant.
         """
-        await self._journal.existing(merchant_id, payment_id)
+        await self._prepare(merchant_id, payment_id)
         command = CapturePayment(
             payment_id=payment_id,
             merchant_id=merchant_id,
@@ -152,7 +155,7 @@ class Payments:
         Raises:
             NotFound: there is no such payment of this merchant.
         """
-        await self._journal.existing(merchant_id, payment_id)
+        await self._prepare(merchant_id, payment_id)
         command = CancelPayment(
             payment_id=payment_id,
             merchant_id=merchant_id,
@@ -175,7 +178,7 @@ class Payments:
         Raises:
             NotFound: there is no such payment of this merchant.
         """
-        await self._journal.existing(merchant_id, payment_id)
+        await self._prepare(merchant_id, payment_id)
         command = RefundPayment(
             payment_id=payment_id,
             merchant_id=merchant_id,
@@ -240,6 +243,11 @@ class Payments:
                 command=to_json(command),
             )
         )
+
+    async def _prepare(self, merchant_id: str, payment_id: str) -> None:
+        """Check that the payment exists, and learn what is open of it before more is asked of it."""
+        stream = await self._journal.existing(merchant_id, payment_id)
+        await self._inquiry.before_operation(stream)
 
     async def _profile(self, merchant_id: str) -> MerchantProfile | None:
         if self._merchants is None:

@@ -1,17 +1,46 @@
 """A decided step of a payment: what was asked of the processor, under which key."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from fintech_kernel.clock import MILLISECONDS_PER_SECOND
-from fintech_kernel.contracts.processors import Processor, ProcessorAnswer, ProcessorCapabilities
+from fintech_kernel.contracts.processors import (
+    Outcome,
+    Processor,
+    ProcessorAnswer,
+    ProcessorCapabilities,
+)
 from fintech_kernel.domain.execution import Appended
-from fintech_kernel.domain.journal import Stream
+from fintech_kernel.domain.journal import Entry, Stream
 from fintech_kernel.money import Money
 
 from fintech_payments.domain import events
 from fintech_payments.domain.events import CaptureMode, Effect
 from fintech_payments.domain.history import CODEC, fold_payment
 from fintech_payments.domain.model import OpenOutcome, Payment
+
+CLOCKS_APART_SECONDS: Final = 900
+"""How far the clocks of processes may be apart where a call is given up."""
+
+_APPROVALS: Final = frozenset(
+    {
+        events.PaymentAuthorized.type,
+        events.PaymentCaptured.type,
+        events.PaymentCanceled.type,
+        events.RefundSucceeded.type,
+        events.ReversalSucceeded.type,
+    }
+)
+_DECLINES: Final = frozenset(
+    {
+        events.PaymentFailed.type,
+        events.CaptureFailed.type,
+        events.CancelFailed.type,
+        events.RefundFailed.type,
+        events.ReversalFailed.type,
+    }
+)
 
 
 def may_send(capabilities: ProcessorCapabilities, *, since: int, now: int) -> bool:
@@ -24,15 +53,47 @@ def may_send(capabilities: ProcessorCapabilities, *, since: int, now: int) -> bo
     return now < since + sure_seconds * MILLISECONDS_PER_SECOND
 
 
+def may_abandon(capabilities: ProcessorCapabilities, *, opened_at: int, now: int) -> bool:
+    """Whether a call that the processor knows nothing of cannot reach it any more.
+
+    ``opened_at``: when the outcome was written as open, behind the step's decision. No call left later
+    than ``may_send`` lets it, ``in_flight_limit`` before the retention is over.
+    """
+    seconds = capabilities.key_retention_seconds + CLOCKS_APART_SECONDS
+    return now >= opened_at + seconds * MILLISECONDS_PER_SECOND
+
+
+def is_definite(answer: ProcessorAnswer) -> bool:
+    """Whether an answer is final."""
+    return answer.outcome in {Outcome.APPROVED, Outcome.DECLINED}
+
+
+def standing_answer(stream: Stream, key: str) -> Outcome | None:
+    """Return the final answer to a step that stands in the journal; None where none that says so does."""
+    return answer_of(stream.step(f"{key}:final") or stream.step(key))
+
+
+def answer_of(entries: Sequence[Entry]) -> Outcome | None:
+    """Return the final answer that a step's rows record; an expiry ends either way and records none."""
+    types = {entry.type for entry in entries}
+    if types & _APPROVALS:
+        return Outcome.APPROVED
+    return Outcome.DECLINED if types & _DECLINES else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A decided step of a payment: what was asked of the processor, and under which key."""
+    """A decided step of a payment: what was asked of the processor, and under which key.
+
+    ``reverses``: which effect a reversal undoes.
+    """
 
     payment: Payment
     effect: Effect
     key: str
     amount: Money
     refund_id: str = ""
+    reverses: Effect | None = None
 
     @classmethod
     def of(cls, decided: Appended, effect: Effect, operation_id: str) -> "Step":
@@ -41,8 +102,13 @@ class Step:
         payment = fold_payment(decided.as_written)
         amount = payment.amount
         refund_id = ""
-        if isinstance(event, events.CaptureRequested | events.RefundRequested):
+        reverses = None
+        if isinstance(
+            event, events.CaptureRequested | events.RefundRequested | events.ReversalRequested
+        ):
             amount = event.amount
+        if isinstance(event, events.ReversalRequested):
+            reverses = event.effect
         if isinstance(event, events.RefundRequested):
             refund_id = event.refund_id
         return cls(
@@ -51,6 +117,7 @@ class Step:
             key=f"{operation_id}:{effect}",
             amount=amount,
             refund_id=refund_id,
+            reverses=reverses,
         )
 
     @classmethod
@@ -81,6 +148,12 @@ class Step:
                 )
             case Effect.CANCEL | Effect.EXPIRE:
                 return await processor.cancel(key=self.key, payment_id=payment_id)
+            case Effect.REVERSE if self._only_authorized:
+                return await processor.cancel(key=self.key, payment_id=payment_id)
+            case Effect.REVERSE:
+                return await processor.refund(
+                    key=self.key, payment_id=payment_id, refund_id=self.key, amount=self.amount
+                )
             case Effect.REFUND:
                 return await processor.refund(
                     key=self.key,
@@ -88,3 +161,9 @@ class Step:
                     refund_id=self.refund_id,
                     amount=self.amount,
                 )
+
+    @property
+    def _only_authorized(self) -> bool:
+        """Whether what is to be undone reserved money and took none."""
+        is_manual = self.payment.capture is CaptureMode.MANUAL
+        return is_manual and self.reverses is Effect.AUTHORIZE

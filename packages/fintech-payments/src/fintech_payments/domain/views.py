@@ -5,6 +5,7 @@ every replay are the same.
 """
 
 from fintech_kernel.canonical import Json
+from fintech_kernel.pricing import fee_lines
 
 from fintech_payments.domain.events import CaptureMode
 from fintech_payments.domain.model import Dispute, Payment, Refund, RefundStatus
@@ -33,6 +34,10 @@ def payment_view(payment: Payment) -> dict[str, Json]:
             "amount": payment.fee,
             "amount_returned": payment.fee_returned,
             "rule": payment.fee_rule or None,
+            "lines": [
+                {"part": line.part, "amount": line.amount}
+                for line in fee_lines(payment.pricing, payment.money(payment.captured))
+            ],
         },
         "available_on": payment.available_on or None,
         "created_at": payment.created_at,

@@ -9,11 +9,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from fintech_dbclient import Database, Statement, UniqueViolation
+from fintech_dbclient import Database, DatabaseError, Statement, UniqueViolation
 from fintech_kernel.canonical import Json
 from fintech_kernel.contracts.ledger import Ledger
 from fintech_kernel.contracts.processors import Outcome, Processor, ProcessorAnswer
 from fintech_kernel.contracts.writes import Write
+from fintech_kernel.domain.actors import job_actor
 from fintech_kernel.domain.codec import from_json
 from fintech_kernel.domain.execution import (
     Appended,
@@ -23,11 +24,13 @@ from fintech_kernel.domain.execution import (
     RaceLost,
     refused,
 )
-from fintech_kernel.domain.journal import Stream, stream_id_of, stream_statement
+from fintech_kernel.domain.journal import Entry, Stream, stream_id_of, stream_statement
+from fintech_kernel.errors import TryAgainLater
 from loguru import logger
 
 from fintech_payments.domain import decisions, disputes, events, postings
 from fintech_payments.domain.commands import (
+    AbandonOutcome,
     CapturePayment,
     CloseDispute,
     CreatePayment,
@@ -35,15 +38,20 @@ from fintech_payments.domain.commands import (
     OpenDispute,
     RefundPayment,
     ResolvePayment,
+    ReverseStep,
 )
 from fintech_payments.domain.errors import ReferenceExists, ReferenceExistsWithDifferentAmount
 from fintech_payments.domain.events import CaptureMode, Effect, PaymentEvent
 from fintech_payments.domain.history import CODEC, drafts, fold_payment
 from fintech_payments.domain.model import OpenOutcome, Payment
 from fintech_payments.domain.projection import read_model
-from fintech_payments.domain.steps import Step, may_send
+from fintech_payments.domain.resolution import Resolution
+from fintech_payments.domain.steps import Step, answer_of, is_definite, may_send
 from fintech_payments.domain.views import dispute_view, payment_view, refund_view
 from fintech_payments.infrastructure import queries
+
+ABANDONED: Final = "abandoned"
+"""Our decline code of a call that was given up."""
 
 RESEND_SECONDS: Final = (0.2, 1.0, 2.0)
 """Pauses before the same call is sent again while the processor's answer is unknown."""
@@ -58,11 +66,13 @@ class PaymentWorkflows:
         database: Database,
         ledger: Ledger,
         processors: Mapping[str, Processor],
+        resolution: Resolution,
         answer_seconds: float,
     ) -> None:
         self._database = database
         self._ledger = ledger
         self._processors = processors
+        self._resolution = resolution
         self._answer_seconds = answer_seconds
 
     # --- creation: one call to the processor, then everything in one insert
@@ -108,7 +118,7 @@ class PaymentWorkflows:
                     capture=command.capture is CaptureMode.AUTOMATIC,
                 ),
             )
-        return await execution.conclude(
+        finished = await execution.conclude(
             stream=stream,
             step=Effect.AUTHORIZE,
             decide=lambda _stream: drafts(
@@ -116,6 +126,8 @@ class PaymentWorkflows:
             ),
             complete=lambda appended: self._completed(execution.operation_id, appended),
         )
+        await self._tell_other_answer(execution, finished, Effect.AUTHORIZE, answer)
+        return finished
 
     async def _check_reference(self, execution: Execution, command: CreatePayment) -> None:
         """Refuse a reference that another operation owns; its owner never changes."""
@@ -201,6 +213,8 @@ class PaymentWorkflows:
         )
         if decided.is_refused:
             return await execution.finish(refused(decided.entries[0]))
+        if isinstance(CODEC.event(decided.entries[0]), events.PaymentConflicted):
+            return await execution.finish(self._completed(execution.operation_id, decided))
         step = Step.of(decided, effect, execution.operation_id)
         answer = ProcessorAnswer(outcome=Outcome.UNKNOWN)
         if not decided.stream.step(execution.key(effect)):
@@ -211,7 +225,7 @@ class PaymentWorkflows:
                 since=decided.entries[0].occurred_at,
                 call=step.call,
             )
-        return await execution.conclude(
+        finished = await execution.conclude(
             stream=decided.stream,
             step=effect,
             decide=lambda current: drafts(
@@ -229,6 +243,30 @@ class PaymentWorkflows:
                 execution.operation_id, appended, refund_id=step.refund_id
             ),
         )
+        await self._tell_other_answer(execution, finished, effect, answer)
+        return finished
+
+    async def _tell_other_answer(
+        self, execution: Execution, finished: Finished, effect: Effect, answer: ProcessorAnswer
+    ) -> None:
+        """Have our answer written or compared where another executor's row stands without it.
+
+        The operation has ended; what goes wrong here the resolver learns, too.
+        """
+        if not is_definite(answer) or not _say_otherwise(finished.entries, answer):
+            return
+        entry = finished.entries[0]
+        step = execution.key(effect)
+        try:
+            await self._resolution.learned(
+                await execution.read_stream(entry.merchant_id, entry.object_id),
+                step,
+                answer,
+                under=f"resolve:{step}",
+                actor=job_actor("payments.resolve"),
+            )
+        except (TryAgainLater, DatabaseError) as error:
+            logger.warning("answer not written yet", step=step, reason=type(error).__name__)
 
     # --- disputes: decided by others, and only recorded here
 
@@ -270,11 +308,42 @@ class PaymentWorkflows:
             ),
         )
 
+    # --- what the processor did although it stands here as declined
+
+    async def run_reverse(self, execution: Execution) -> Finished:
+        """Have it undone."""
+        command = from_json(ReverseStep, execution.command)
+        return await self._run_step(
+            execution,
+            Effect.REVERSE,
+            decide=lambda payment: decisions.decide_reversal(payment, command),
+        )
+
     # --- an outcome that was open: concluded in the name of the original operation
 
     async def run_resolve(self, execution: Execution) -> Finished:
         """Write the definite answer and do what the original operation would have done with it."""
         command = from_json(ResolvePayment, execution.command)
+        closed = events.OutcomeClosed(operation_id=command.operation_id)
+        return await self._close_outcome(execution, command, closed, command.answer)
+
+    async def run_abandon(self, execution: Execution) -> Finished:
+        """Let a call that cannot have arrived count as declined."""
+        command = from_json(AbandonOutcome, execution.command)
+        closed = events.OutcomeAbandoned(
+            operation_id=command.operation_id, abandoned_at=command.requested_at
+        )
+        declined = ProcessorAnswer(outcome=Outcome.DECLINED, decline_code=ABANDONED)
+        return await self._close_outcome(execution, command, closed, declined)
+
+    async def _close_outcome(
+        self,
+        execution: Execution,
+        command: ResolvePayment | AbandonOutcome,
+        closed: PaymentEvent,
+        answer: ProcessorAnswer,
+    ) -> Finished:
+        """Append under one step, so that of several answers one stands; everybody uses that one."""
         stream = execution.opened_stream(command.merchant_id, command.payment_id)
         outcome = OpenOutcome(
             effect=command.effect,
@@ -283,7 +352,6 @@ class PaymentWorkflows:
             refund_id=command.refund_id,
         )
         step = Step.reopened(stream, outcome)
-        closed = events.OutcomeClosed(operation_id=command.operation_id)
         return await execution.conclude(
             stream=stream,
             step=f"{command.effect}:final",
@@ -294,7 +362,7 @@ class PaymentWorkflows:
                     *decisions.decide_answer(
                         fold_payment(current),
                         command.effect,
-                        command.answer,
+                        answer,
                         operation_id=command.operation_id,
                         amount=step.amount,
                         now=command.requested_at,
@@ -375,6 +443,12 @@ class PaymentWorkflows:
         except Exception as error:  # noqa: BLE001 - a processor's fault must not keep money in limbo
             logger.error("processor raised", processor=name, step=key, reason=type(error).__name__)
         return unknown
+
+
+def _say_otherwise(entries: Sequence[Entry], answer: ProcessorAnswer) -> bool:
+    """Whether a step's rows leave open, or contradict, what a definite answer says."""
+    is_open = any(entry.type == events.OutcomeOpened.type for entry in entries)
+    return is_open or answer_of(entries) not in {None, answer.outcome}
 
 
 def _result(payment: Payment, refund_id: str, dispute_id: str) -> dict[str, Json]:
