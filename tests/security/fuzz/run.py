@@ -1,8 +1,9 @@
 """Fuzz the assembled server: schemathesis 4 with all checks and phases, as staff and as a merchant.
 
 Starts ``fintech dev`` on an empty folder, with its embedded database. The last line says how many cases
-ran and how many failed: ``cases=N failures=0``. ``--seconds`` and ``--examples`` bound a run of each
-principal; a failure prints what to send to see it again.
+ran and how many failed: ``cases=N failures=0``; a secret in the server's log is a failure, too.
+``--seconds`` and ``--examples`` bound a run of each principal; a failure prints what to send to see it
+again.
 """
 
 import argparse
@@ -18,12 +19,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from fintech_kernel.testing.leaks import leaks
+
 HERE: Final = Path(__file__).parent
 COMMAND: Final = Path(sys.executable).with_name("schemathesis")
+LOG: Final = "log.txt"
 LISTENING: Final = "listening on "
 SECONDS: Final = 150
+"""Enough for every phase on two cores, and within the life of a token."""
+
 EXAMPLES: Final = 20
 STOP_SECONDS: Final = 30
+"""More than a server takes to drain."""
+
 PHASES: Final = "examples,coverage,fuzzing,stateful"
 
 
@@ -57,7 +65,10 @@ def main() -> int:
             fuzz(url, caller, data=data, merchant_id=merchant_id, options=options)
             for caller in callers
         ]
-    cases, failures = sum(one.cases for one in ran), sum(one.failures for one in ran)
+        logged = list(leaks((data.parent / LOG).read_text()))
+    for leak in logged:
+        print(f"logged: {leak}")  # noqa: T201 - what failed
+    cases, failures = sum(one.cases for one in ran), sum(one.failures for one in ran) + len(logged)
     print(f"cases={cases} failures={failures}")  # noqa: T201 - the result of the program
     return 1 if failures or not cases else 0
 
@@ -67,7 +78,7 @@ def server(folder: Path) -> Iterator[tuple[str, Path]]:
     """Run a development server on a port of its own; yield its address and its data folder."""
     data = folder / "data"
     command = [sys.executable, "-m", "fintech_server", "dev", "--port", "0"]
-    with (folder / "log.txt").open("w") as log:
+    with (folder / LOG).open("w") as log:
         process = subprocess.Popen(
             [*command, "--data-folder", str(data)], stdout=subprocess.PIPE, stderr=log, text=True
         )

@@ -120,6 +120,7 @@ MetadataPatch = Annotated[
         max_length=METADATA_PAIRS_MAX,
         description="pairs to set; null removes a pair (RFC 7396)",
         examples=[{"order": "A-1017", "till": None}],
+        json_schema_extra={"additionalProperties": False},
     ),
 ]
 """What a client changes of its notes."""
