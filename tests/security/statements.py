@@ -22,7 +22,7 @@ OWN_TABLES: Final = frozenset({"schema_migrations"})
 SCOPED_KEYS: Final[Mapping[str, frozenset[str]]] = {
     # <merchant>/<object>, or begins with it; a step's key begins with its operation
     "journal": frozenset({"stream_id", "entry_id", "step_key"}),
-    "deliveries": frozenset({"delivery_id", "entry_id", "nonce"}),
+    "deliveries": frozenset({"delivery_id", "entry_id", "nonce", "stream_id"}),
     "audit_log": frozenset({"entry_id"}),
     # a digest over the merchant and the caller's key; a nonce is known to whoever read the operation
     "operations": frozenset({"operation_id", "nonce"}),

@@ -39,6 +39,7 @@ from fintech_payments.api import (
     dispute_schemas,
     routes,
     schemas,
+    timeline_routes,
 )
 from fintech_payments.domain import errors, kinds
 from fintech_payments.domain.alarms import ALARMING, Alarms
@@ -50,6 +51,7 @@ from fintech_payments.domain.projection import PaymentProjection
 from fintech_payments.domain.resolution import Resolution
 from fintech_payments.domain.resolver import Resolver
 from fintech_payments.domain.service import Payments, ProcessorChoice
+from fintech_payments.domain.timeline import Timeline
 from fintech_payments.domain.workflows import PaymentWorkflows
 from fintech_payments.infrastructure.processors import mobile_money, sandbox
 from fintech_payments.infrastructure.processors.books import SandboxBooks
@@ -276,6 +278,14 @@ def fintech_routes(context: AppContext) -> Sequence[RouteMount]:
             tag_description="Take, capture, cancel and refund payments.",
         ),
         RouteMount(
+            name="payments.timeline",
+            router=timeline_routes.build_timeline_router(
+                context.services.get(Payments), _timeline(context)
+            ),
+            tag="payments",
+            tag_description="Take, capture, cancel and refund payments.",
+        ),
+        RouteMount(
             name="payments.disputes",
             router=dispute_routes.build_dispute_router(
                 context.services.get(Payments), context.services.get(Disputes)
@@ -366,6 +376,15 @@ def _books(context: AppContext, processor: str) -> SandboxBooks:
 
 def _letters(context: AppContext, processor: str) -> Letters:
     return Letters(processor=processor, keyring=context.keyring)
+
+
+def _timeline(context: AppContext) -> Timeline:
+    return Timeline(
+        journal=context.journal,
+        operations=context.operations,
+        events=context.events,
+        clock=context.clock,
+    )
 
 
 def _resolution(context: AppContext) -> Resolution:

@@ -17,7 +17,7 @@ from fintech_dbclient import Database, Row, UniqueViolation, Value
 from loguru import logger
 
 from fintech_kernel.clock import MILLISECONDS_PER_SECOND, Clock
-from fintech_kernel.domain.journal import Entry
+from fintech_kernel.domain.journal import Entry, stream_id_of
 from fintech_kernel.hooks import AuditSink, EventHandler, Job
 from fintech_kernel.identifiers import Identifiers
 from fintech_kernel.infrastructure import queries
@@ -59,6 +59,20 @@ class DeadLetter:
     entry_id: str
     attempts: int
     error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """How far an entry's delivery to a handler is: ``pending``, ``done`` or ``dead``.
+
+    ``next_run_at`` (UTC milliseconds) is None where nothing follows.
+    """
+
+    handler: str
+    seq: int
+    state: str
+    attempts: int
+    next_run_at: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +196,13 @@ class Events:
             queries.dead_deliveries(handler=handler, after=after, limit=limit)
         )
         return [_dead_letter(row) for row in found.rows]
+
+    async def deliveries(self, merchant_id: str, object_id: str) -> tuple[Delivery, ...]:
+        """Return the deliveries of an object's entries, in the order of the entries."""
+        found = await self._database.execute(
+            queries.deliveries_of_stream(stream_id_of(merchant_id, object_id))
+        )
+        return tuple(_delivery(row) for row in found.rows)
 
     async def retry(self, delivery_id: str) -> bool:
         """Deliver a dead letter again, with all its attempts; False where there is none of this id.
@@ -338,6 +359,18 @@ class Events:
     def _backoff_milliseconds(self, attempts: int) -> int:
         ceiling = min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS_MIN * 2 ** min(attempts, 16))
         return int(self._jitter.uniform(ceiling / 2, ceiling) * MILLISECONDS_PER_SECOND)
+
+
+def _delivery(row: Row) -> Delivery:
+    columns: dict[str, Any] = dict(row)
+    is_pending = columns["state"] == "pending"
+    return Delivery(
+        handler=columns["handler"],
+        seq=columns["seq"],
+        state=columns["state"],
+        attempts=columns["attempts"],
+        next_run_at=columns["next_run_at"] if is_pending else None,
+    )
 
 
 def _dead_letter(row: Row) -> DeadLetter:

@@ -256,6 +256,16 @@ def delivery_by_id(delivery_id: str) -> Statement:
     )
 
 
+def deliveries_of_stream(stream_id: str) -> Statement:
+    """Read the deliveries of a stream's entries, in the order of the entries."""
+    return Statement(
+        name="deliveries.by_stream",
+        sql="SELECT handler, seq, state, attempts, next_run_at FROM deliveries"
+        " WHERE stream_id = ? ORDER BY seq, handler",
+        params=(stream_id,),
+    )
+
+
 def take_delivery(*, held_nonce: str, nonce: str, lease_until: int, attempts: int) -> Statement:
     """Make a delivery mine, if nobody else did since it was read."""
     return Statement(

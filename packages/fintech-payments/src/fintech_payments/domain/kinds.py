@@ -12,3 +12,16 @@ ABANDON: Final = "payments.abandon"
 REVERSE: Final = "payments.reverse"
 OPEN_DISPUTE: Final = "payments.open_dispute"
 CLOSE_DISPUTE: Final = "payments.close_dispute"
+
+ALL: Final = (
+    CREATE,
+    CAPTURE,
+    CANCEL,
+    REFUND,
+    EXPIRE,
+    RESOLVE,
+    ABANDON,
+    REVERSE,
+    OPEN_DISPUTE,
+    CLOSE_DISPUTE,
+)
