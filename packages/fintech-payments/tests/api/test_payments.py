@@ -327,3 +327,66 @@ async def test_bad_input_is_a_precise_problem(app: RunningApp, change: dict[str,
     assert answer.status_code in {400, 422}, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert "4111" not in answer.text
+
+
+async def listed(app: RunningApp, query: str, headers: dict[str, str]) -> list[str]:
+    answer = await app.client.get(f"/v1/payments?{query}", headers=headers)
+    assert answer.status_code == 200, answer.text
+    return [one["payment_id"] for one in answer.json()["data"]]
+
+
+async def test_a_list_is_narrowed_by_a_pair_of_metadata_page_by_page(app: RunningApp) -> None:
+    mine, other = f"mer_{key()[:10]}", f"mer_{key()[:10]}"
+    made: list[str] = []
+    for owner, shop in ((mine, "a"), (mine, "b"), (mine, "a"), (other, "a")):
+        body = payment(metadata={"shop": shop, "till": "1"})
+        headers = app.headers(merchant_id=owner)
+        made.append(
+            (await app.post("/v1/payments", body, key=key(), headers=headers)).json()["payment_id"]
+        )
+
+    headers = app.headers(merchant_id=mine)
+    assert await listed(app, "metadata=shop:a", headers) == [made[2], made[0]]
+    assert await listed(app, "metadata=shop:a&status=authorized", headers) == []
+    assert await listed(app, "metadata=shop:c", headers) == []
+    first = await app.client.get("/v1/payments?metadata=shop:a&limit=1", headers=headers)
+    cursor = first.json()["next_cursor"]
+    assert await listed(app, f"metadata=shop:a&limit=1&cursor={cursor}", headers) == [made[0]]
+    assert set(await listed(app, "metadata=shop:a", app.headers())) >= {made[0], made[2], made[3]}
+
+
+async def test_a_list_is_narrowed_to_payments_whose_outcome_is_open(app: RunningApp) -> None:
+    headers = app.headers(merchant_id=f"mer_{key()[:10]}")
+    tokens = ("sandbox_approve", "sandbox_silent")
+    known, late = [
+        (
+            await app.post(
+                "/v1/payments",
+                payment(payment_method={"type": "card", "token": token}),
+                key=key(),
+                headers=headers,
+            )
+        ).json()["payment_id"]
+        for token in tokens
+    ]
+    assert await listed(app, "processor_outcome=open", headers) == [late]
+    assert await listed(app, "processor_outcome=known", headers) == [known]
+
+
+async def test_pairs_of_metadata_are_written_again_where_they_were_lost(app: RunningApp) -> None:
+    from fintech_dbclient import Statement
+
+    headers = app.headers(merchant_id=f"mer_{key()[:10]}")
+    made = await app.post(
+        "/v1/payments", payment(metadata={"shop": "a"}), key=key(), headers=headers
+    )
+    payment_id = made.json()["payment_id"]
+    await app.context.database.execute(
+        Statement(
+            name="test.lose",
+            sql="UPDATE payments_metadata SET value = 'lost' WHERE payment_id = ?",
+            params=(payment_id,),
+        )
+    )
+    await app.deliver_events()
+    assert await listed(app, "metadata=shop:a", headers) == [payment_id]

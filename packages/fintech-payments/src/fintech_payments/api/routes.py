@@ -1,6 +1,6 @@
 """The routes of payments. They translate; what a payment may do is the model's business."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from fintech_kernel.clock import milliseconds_of
@@ -12,7 +12,13 @@ from fintech_kernel.web.answers import answer_response, json_response
 from fintech_kernel.web.authentication import requires
 from fintech_kernel.web.idempotency import idempotency
 from fintech_kernel.web.pagination import Page, page, page_body
-from fintech_kernel.web.schemas import Reference, Timestamp, id_path
+from fintech_kernel.web.schemas import (
+    MetadataFilter,
+    Reference,
+    Timestamp,
+    id_path,
+    metadata_pair,
+)
 from fintech_kernel.web.strict_json import StrictJsonRoute
 from starlette.responses import Response
 
@@ -41,6 +47,7 @@ PaymentId = Annotated[str, id_path("pay")]
 RefundId = Annotated[str, id_path("ref")]
 CurrencyQuery = Annotated[str | None, Query(pattern="^[A-Z]{3}$", examples=["KES"])]
 ReferenceQuery = Annotated[Reference | None, Query()]
+OutcomeQuery = Annotated[Literal["known", "open"] | None, Query()]
 CreatedQuery = Annotated[Timestamp | None, Query()]
 Call = Annotated[IdempotentCall, Depends(idempotency)]
 
@@ -189,11 +196,14 @@ def build_router(payments: Payments) -> APIRouter:
 
 
 async def payment_filter(
+    *,
     status: PaymentStatus | None = None,
     currency: CurrencyQuery = None,
     reference: ReferenceQuery = None,
     created_from: CreatedQuery = None,
     created_until: CreatedQuery = None,
+    processor_outcome: OutcomeQuery = None,
+    metadata: MetadataFilter = None,
 ) -> PaymentFilter:
     """Return the conditions of a list."""
     return PaymentFilter(
@@ -202,4 +212,6 @@ async def payment_filter(
         reference=reference,
         created_from=milliseconds_of(created_from) if created_from else None,
         created_until=milliseconds_of(created_until) if created_until else None,
+        outcomes_open=int(processor_outcome == "open") if processor_outcome else None,
+        metadata=metadata_pair(metadata) if metadata else None,
     )

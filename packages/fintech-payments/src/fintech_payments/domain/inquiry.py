@@ -18,7 +18,7 @@ from fintech_payments.domain.model import OpenOutcome, Payment
 from fintech_payments.domain.resolution import Resolution
 from fintech_payments.domain.steps import Step, is_definite, may_abandon, may_send
 
-BEFORE_OPERATION_SECONDS: Final = 2.0
+BEFORE_OPERATION_SECONDS: Final = 2
 """How long the next operation on a payment waits for the processor before it is refused as pending."""
 
 PENDING_DAYS_ALARM: Final = 7

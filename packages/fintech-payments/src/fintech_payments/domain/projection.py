@@ -1,5 +1,7 @@
 """The read model of payments: what lists are served from, never what is decided on."""
 
+from typing import Final
+
 from fintech_dbclient import Database, Statement
 from fintech_kernel.canonical import canonical_json
 from fintech_kernel.domain.journal import Entry, Journal
@@ -11,9 +13,20 @@ from fintech_payments.domain.views import payment_view
 from fintech_payments.infrastructure import queries
 from fintech_payments.infrastructure.queries import PaymentRow
 
+FIRST_POSITION: Final = 1
+"""Where a stream begins: with the creation."""
 
-def read_model(payment: Payment, seq: int) -> Statement:
-    """Return the write of a payment as it is at position ``seq`` of its stream."""
+
+def read_models(payment: Payment, *, seq: int, is_new: bool) -> tuple[Statement, ...]:
+    """Return the writes of a payment as it is at position ``seq`` of its stream; pairs where it is new."""
+    row = _row(payment, seq)
+    if not is_new or not payment.metadata:
+        return (row,)
+    pairs = queries.upsert_metadata(payment.merchant_id, payment.payment_id, payment.metadata)
+    return (row, pairs)
+
+
+def _row(payment: Payment, seq: int) -> Statement:
     return queries.upsert_payment(
         PaymentRow(
             payment_id=payment.payment_id,
@@ -42,4 +55,8 @@ class PaymentProjection:
         """Handle any entry of a payment's stream."""
         stream = await self._journal.stream(entry.merchant_id, entry.object_id)
         payment = fold_payment(stream)
-        await self._database.execute(read_model(payment, stream.entries[-1].seq))
+        statements = read_models(
+            payment, seq=stream.entries[-1].seq, is_new=entry.seq == FIRST_POSITION
+        )
+        for result in await self._database.run(statements):
+            result.unwrap()

@@ -44,7 +44,7 @@ from fintech_payments.domain.errors import ReferenceExists, ReferenceExistsWithD
 from fintech_payments.domain.events import CaptureMode, Effect, PaymentEvent
 from fintech_payments.domain.history import CODEC, drafts, fold_payment
 from fintech_payments.domain.model import OpenOutcome, Payment
-from fintech_payments.domain.projection import read_model
+from fintech_payments.domain.projection import FIRST_POSITION, read_models
 from fintech_payments.domain.resolution import Resolution
 from fintech_payments.domain.steps import Step, answer_of, is_definite, may_send
 from fintech_payments.domain.views import dispute_view, payment_view, refund_view
@@ -390,7 +390,11 @@ class PaymentWorkflows:
         return Completion(
             result=_result(payment, refund_id, dispute_id),
             writes=self._writes(operation_id, appended),
-            read_models=(read_model(payment, appended.entries[-1].seq),),
+            read_models=read_models(
+                payment,
+                seq=appended.entries[-1].seq,
+                is_new=appended.entries[0].seq == FIRST_POSITION,
+            ),
         )
 
     def _writes(self, operation_id: str, appended: Appended) -> list[Write]:

@@ -1,10 +1,11 @@
 """All SQL of payments. The merchant is part of every key or an argument of the query."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, LiteralString
 
 from fintech_dbclient import Statement, Value
+from fintech_dbclient.statements import repeated
 
 _COLUMNS: Final = (
     "payment_id, merchant_id, status, currency, reference, outcomes_open, created_at, seq, data,"
@@ -41,6 +42,8 @@ class PaymentFilter:
     reference: str | None = None
     created_from: int | None = None
     created_until: int | None = None
+    outcomes_open: int | None = None
+    metadata: tuple[str, str] | None = None
 
 
 def reference_key(merchant_id: str, reference: str) -> str:
@@ -109,18 +112,42 @@ def upsert_payment(row: PaymentRow) -> Statement:
     )
 
 
+def upsert_metadata(merchant_id: str, payment_id: str, metadata: Mapping[str, str]) -> Statement:
+    """Write a payment's pairs: they never change."""
+    values = repeated("(?, ?, ?, ?, ?)", len(metadata))
+    return Statement(
+        name="payments.metadata.upsert",
+        sql="INSERT INTO payments_metadata (pair_key, merchant_id, payment_id, name, value) VALUES "
+        + values
+        + " ON CONFLICT (pair_key) DO UPDATE SET value = excluded.value",
+        params=tuple(
+            part
+            for name, value in metadata.items()
+            for part in (f"{payment_id}:{name}", merchant_id, payment_id, name, value)
+        ),
+    )
+
+
 def payments_of_merchant(
     *, merchant_id: str, where: PaymentFilter, before: str | None, limit: int
 ) -> Statement:
     """Read a merchant's payments, newest first, behind the id ``before``."""
     conditions, params = _conditions(where, before)
+    if where.metadata is not None:
+        return Statement(
+            name="payments.by_merchant",
+            sql="SELECT p.data AS data FROM payments_metadata d INNER JOIN payments_payments p"
+            " ON p.payment_id = d.payment_id AND p.merchant_id = d.merchant_id"
+            " WHERE d.merchant_id = ? AND d.name = ? AND d.value = ?"
+            + conditions
+            + " ORDER BY d.payment_id DESC LIMIT ?",
+            params=(merchant_id, *where.metadata, *params, limit),
+        )
     return Statement(
         name="payments.by_merchant",
-        sql="SELECT "
-        + _COLUMNS
-        + " FROM payments_payments WHERE merchant_id = ?"
+        sql="SELECT p.data AS data FROM payments_payments p WHERE p.merchant_id = ?"
         + conditions
-        + " ORDER BY payment_id DESC LIMIT ?",
+        + " ORDER BY p.payment_id DESC LIMIT ?",
         params=(merchant_id, *params, limit),
     )
 
@@ -128,13 +155,20 @@ def payments_of_merchant(
 def payments_of_platform(*, where: PaymentFilter, before: str | None, limit: int) -> Statement:
     """Read payments across merchants, newest first: for platform staff only."""
     conditions, params = _conditions(where, before)
+    if where.metadata is not None:
+        return Statement(
+            name="payments.of_platform",
+            sql="SELECT p.data AS data FROM payments_metadata d INNER JOIN payments_payments p"
+            " ON p.payment_id = d.payment_id WHERE d.name = ? AND d.value = ?"
+            + conditions
+            + " ORDER BY d.payment_id DESC LIMIT ?",
+            params=(*where.metadata, *params, limit),
+        )
     return Statement(
         name="payments.of_platform",
-        sql="SELECT "
-        + _COLUMNS
-        + " FROM payments_payments WHERE 1 = 1"
+        sql="SELECT p.data AS data FROM payments_payments p WHERE 1 = 1"
         + conditions
-        + " ORDER BY payment_id DESC LIMIT ?",
+        + " ORDER BY p.payment_id DESC LIMIT ?",
         params=(*params, limit),
     )
 
@@ -179,15 +213,19 @@ def expired_authorizations(*, now: int, after: tuple[int, str], limit: int) -> S
 
 
 def _conditions(where: PaymentFilter, before: str | None) -> tuple[LiteralString, Sequence[Value]]:
+    behind: LiteralString = " AND p.payment_id < ?"
+    if where.metadata is not None:
+        behind = " AND d.payment_id < ?"
     conditions: LiteralString = ""
     params: list[Value] = []
     wanted: tuple[tuple[LiteralString, Value], ...] = (
-        (" AND status = ?", where.status),
-        (" AND currency = ?", where.currency),
-        (" AND reference = ?", where.reference),
-        (" AND created_at >= ?", where.created_from),
-        (" AND created_at < ?", where.created_until),
-        (" AND payment_id < ?", before),
+        (" AND p.status = ?", where.status),
+        (" AND p.currency = ?", where.currency),
+        (" AND p.reference = ?", where.reference),
+        (" AND p.created_at >= ?", where.created_from),
+        (" AND p.created_at < ?", where.created_until),
+        (" AND p.outcomes_open = ?", where.outcomes_open),
+        (behind, before),
     )
     for condition, value in wanted:
         if value is not None:

@@ -1,4 +1,4 @@
-"""Tables of payments: a key row per reference, a read model for lists, the sandbox's books."""
+"""Tables of payments: a key row per reference, a read model for lists with its pairs, sandboxes' books."""
 
 from typing import Final
 
@@ -106,4 +106,40 @@ DUE: Final = Migration(
 """Times of the jobs, null where nothing is due: what is left of an authorization to release, and an open
 outcome to ask about."""
 
-MIGRATIONS: Final = (REFERENCES, PAYMENTS, SANDBOX, SANDBOX_CALLBACKS, DUE)
+FILTERS: Final = Migration(
+    number=6,
+    name="filters",
+    statements=(
+        """
+        CREATE TABLE IF NOT EXISTS payments_metadata (
+            pair_key TEXT NOT NULL PRIMARY KEY,
+            merchant_id TEXT NOT NULL,
+            payment_id TEXT NOT NULL,
+            name TEXT NOT NULL,
+            value TEXT NOT NULL)
+        """,
+        """
+        CREATE INDEX IF NOT EXISTS payments_metadata_of_merchant
+        ON payments_metadata (merchant_id, name, value, payment_id)
+        """,
+        """
+        CREATE INDEX IF NOT EXISTS payments_metadata_pair
+        ON payments_metadata (name, value, payment_id)
+        """,
+        """
+        CREATE INDEX IF NOT EXISTS payments_payments_status
+        ON payments_payments (merchant_id, status, payment_id)
+        """,
+        """
+        CREATE INDEX IF NOT EXISTS payments_payments_currency
+        ON payments_payments (merchant_id, currency, payment_id)
+        """,
+        """
+        CREATE INDEX IF NOT EXISTS payments_payments_reference
+        ON payments_payments (merchant_id, reference, payment_id)
+        """,
+    ),
+)
+"""What lists are narrowed by: each index has the order of the list, so that no page sorts or searches."""
+
+MIGRATIONS: Final = (REFERENCES, PAYMENTS, SANDBOX, SANDBOX_CALLBACKS, DUE, FILTERS)
