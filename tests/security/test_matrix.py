@@ -24,8 +24,8 @@ REFUSED = (401, 403, 404)
 PLAIN = frozenset(
     {
         "actor", "at", "created_from", "created_until", "currency", "cursor", "cutoff", "format", "kind",
-        "limit", "metadata", "recorded_before", "recorded_from", "reference", "start", "status",
-        "tree_size", "type", "verification",
+        "limit", "metadata", "processor_outcome", "recorded_before", "recorded_from", "reference", "start",
+        "status", "tree_size", "type", "verification",
     }
 )  # fmt: skip
 """Query parameters that name no object of a merchant."""
@@ -40,9 +40,11 @@ class Case:
     query: Mapping[str, str] = field(default_factory=dict)
     body: Any = ...
 
-    async def send(self, world: World, operation: Operation, as_: Principal) -> httpx.Response:
+    async def send(
+        self, world: World, operation: Operation, as_: Principal, headers: Mapping[str, str]
+    ) -> httpx.Response:
         return await world.call(
-            operation, as_=as_, path=self.path, query=self.query, body=self.body
+            operation, as_=as_, path=self.path, query=self.query, body=self.body, headers=headers
         )
 
 
@@ -145,7 +147,8 @@ async def test_an_operation_answers_whom_the_declarations_allow(
 ) -> None:
     world = await world.for_(operation)
     label = f"{operation.label} as {principal.name}"
-    mine = await own(world, operation).send(world, operation, principal)
+    headers = await world.api_key(principal, operation) if principal.scope else {}
+    mine = await own(world, operation).send(world, operation, principal, headers)
     assert mine.status_code < 500, f"{label}, own object: {mine.text}"
     if operation.is_signed:
         refused = (400, 401) if operation.is_form else (401,)  # 400: two ways to say who one is
@@ -164,8 +167,8 @@ async def test_an_operation_answers_whom_the_declarations_allow(
             seen = [one for one in ids_of(world.foreign) if one in mine.text]
             assert seen == [], f"{label}, own object: the answer shows the foreign {seen}"
     for what, foreign, absent in others(world, operation):
-        theirs = await foreign.send(world, operation, principal)
-        nobodys = await absent.send(world, operation, principal)
+        theirs = await foreign.send(world, operation, principal, headers)
+        nobodys = await absent.send(world, operation, principal, headers)
         if mine.status_code in (401, 403):  # neither says whether there is such an object
             assert difference(theirs, mine) == "", f"{label}, {what}, foreign against own"
             assert difference(nobodys, mine) == "", f"{label}, {what}, absent against own"
