@@ -42,20 +42,24 @@ class Principal:
         left_out = self.scope == WITHOUT and set(permissions) != {READ_PRINCIPAL}
         return not left_out and all(self.role in declared[name] for name in permissions)
 
-    def actor(self, context: AppContext, permissions: tuple[str, ...], merchant_id: str) -> Actor:
+    def actor(self, merchant_id: str) -> Actor:
         """Return it as a token names it."""
-        scopes = {
-            None: None,
-            WITH: permissions or (READ_PRINCIPAL,),
-            WITHOUT: tuple(name for name in context.permissions.names() if name not in permissions),
-        }[self.scope]
         return Actor(
             subject=f"sec_{self.name}",
             roles=(self.role,),
             merchant_id=merchant_id if self.is_merchants else PLATFORM,
-            scopes=scopes,
         )
 
+    def scopes(self, context: AppContext, permissions: tuple[str, ...]) -> list[str]:
+        """Return the scopes of its API key: of its role's permissions those needed, or all others."""
+        wanted = self.scope == WITH
+        held = context.permissions.of_role(self.role)
+        grantable = [name for name in held if name != READ_PRINCIPAL]
+        return [name for name in grantable if (name in permissions) == wanted] or [READING]
+
+
+READING: Final = "payments:read"
+"""The scope of a key where the permission is none of its role's; a suspended merchant keeps it."""
 
 WITH: Final = "with"
 WITHOUT: Final = "without"
@@ -63,6 +67,6 @@ WITHOUT: Final = "without"
 NOBODY: Final = Principal("nobody")
 PRINCIPALS: Final = (NOBODY, *(Principal(role, role) for role in ROLES))
 SCOPED: Final = (
-    Principal("scoped_to_it", MERCHANT_ADMIN, WITH),
-    Principal("scoped_to_all_else", MERCHANT_ADMIN, WITHOUT),
+    Principal("api_key_with_the_scope", MERCHANT_ADMIN, WITH),
+    Principal("api_key_without_the_scope", MERCHANT_ADMIN, WITHOUT),
 )

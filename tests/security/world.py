@@ -107,9 +107,29 @@ class World:
             headers["Idempotency-Key"] = f"security-{next(self.numbers)}"
         caller = principal or self.admin_of(operation)
         if not caller.is_anonymous:
-            actor = caller.actor(self.app.context, operation.permissions, self.own["merchant_id"])
+            actor = caller.actor(self.own["merchant_id"])
             headers["Authorization"] = f"Bearer {self.token(actor)}"
         return headers
+
+    async def api_key(self, principal: Principal, operation: Operation) -> dict[str, str]:
+        """Return the authorization of a principal that has an API key, as its key is granted a token."""
+        merchant_id = self.own["merchant_id"]
+        scopes = principal.scopes(self.app.context, operation.permissions)
+        made = await self.app.post(
+            f"/v1/merchants/{merchant_id}/api-keys",
+            {"name": principal.name, "scopes": scopes},
+            key=f"security-{next(self.numbers)}",
+            headers=self.app.headers(merchant_id=merchant_id),
+        )
+        assert made.status_code == 201, made.text
+        key = made.json()
+        granted = await self.app.client.post(
+            "/v1/auth/token",
+            data={"grant_type": "client_credentials"},
+            auth=(key["key_id"], key["secret"]),
+        )
+        assert granted.status_code == 200, granted.text
+        return {"Authorization": f"Bearer {granted.json()['access_token']}"}
 
     def admin_of(self, operation: Operation) -> Principal:
         """Return who may do it: the merchant's administrator where that suffices."""
