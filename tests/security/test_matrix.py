@@ -141,6 +141,20 @@ def test_a_sampler_makes_objects_that_only_their_merchant_has(world):
     assert set(ids_of(world.own)).isdisjoint(ids_of(world.foreign))
 
 
+READS_BY_POST = {"preview_fee": "it computes a fee and writes nothing"}
+"""Operations that take a body and only read."""
+
+
+def test_what_changes_something_requires_more_than_reading(all_operations):
+    reading = [
+        operation
+        for operation in all_operations
+        if operation.permissions and all(name.endswith(":read") for name in operation.permissions)
+    ]
+    assert reading
+    assert {one.name for one in reading if one.method != "GET"} == READS_BY_POST.keys()
+
+
 @pytest.mark.parametrize("principal", [*PRINCIPALS, *SCOPED], ids=lambda one: one.name)
 async def test_an_operation_answers_whom_the_declarations_allow(
     world: World, operation: Operation, principal: Principal
