@@ -91,7 +91,7 @@ def main() -> int:
                 folders.put(folder)
 
         with ThreadPoolExecutor(options.workers) as pool:
-            order = sorted(chosen, key=lambda mutant: bool(mutant.equivalent))
+            order = sorted(chosen, key=lambda mutant: not mutant.equivalent)  # longest first
             for done in as_completed([pool.submit(work, mutant) for mutant in order]):
                 mutant, said = done.result()
                 verdict = said.partition(" ")[0]
