@@ -36,6 +36,10 @@ PAYMENT_STEPS = "fintech_payments/domain/steps.py"
 LEDGER_QUERIES = "fintech_ledger/infrastructure/queries.py"
 LEDGER_TABLES = "fintech_ledger/infrastructure/tables.py"
 CLAIMS = "fintech_ledger/domain/claims.py"
+FOLDS = "fintech_ledger/domain/folds.py"
+FOLDING = "fintech_ledger/domain/folding.py"
+FOLD_QUERIES = "fintech_ledger/infrastructure/fold_queries.py"
+LEDGER_DECISIONS = "fintech_ledger/domain/decisions.py"
 SETTLEMENT_WORKFLOWS = "fintech_settlements/domain/workflows.py"
 SETTLEMENT_MODEL = "fintech_settlements/domain/model.py"
 SETTLEMENT_POSTINGS = "fintech_settlements/domain/postings.py"
@@ -484,6 +488,56 @@ MUTANTS = (
         before="        if rows:\n            return _lines(claim, rows[0])\n        await",
         after="        if rows:\n            return _lines(claim, rows[0])\n        return 0\n        await",
         kills="I7",
+    ),
+    Mutant(
+        name="fold lines have no key",
+        file=LEDGER_TABLES,
+        before="entry_key TEXT NOT NULL PRIMARY KEY",
+        after="entry_key TEXT NOT NULL",
+        kills="I9",
+    ),
+    Mutant(
+        name="folds have no number of their own",
+        file=LEDGER_TABLES,
+        before="fold BIGINT NOT NULL PRIMARY KEY CHECK (fold > 0)",
+        after="fold BIGINT NOT NULL CHECK (fold > 0)",
+        kills="L2",
+    ),
+    Mutant(
+        name="a fold is recorded before its balances stand",
+        file=FOLDING,
+        before="inserted, recorded = await self._database.run([insert, record])",
+        after="recorded, inserted = await self._database.run([record, insert])",
+        kills="L1",
+    ),
+    Mutant(
+        name="cutoffs of folds go back",
+        file=FOLDS,
+        before="    elif want.cutoff < last.cutoff or is_closed(last, want):",
+        after="    elif is_closed(last, want):",
+        kills="L2",
+    ),
+    Mutant(
+        name="a fold's hints are cleared by time",
+        file=FOLD_QUERIES,
+        before='" WHERE l.fold = (SELECT MAX(fold) FROM ledger_fold_records) AND t.is_unfolded = 1",',
+        after='" WHERE t.is_unfolded = 1 UNION ALL SELECT t.transfer_id AS transfer_id"\n'
+        '        " FROM ledger_transfers t WHERE t.recorded_at <= (SELECT MAX(cutoff) FROM ledger_folds)",',
+        kills="L1",
+    ),
+    Mutant(
+        name="balances behind a fold forget those before",
+        file=FOLDS,
+        before="        return replace(before, is_first=False)",
+        after="        return replace(before, is_first=False, debits=0)",
+        kills="L2",
+    ),
+    Mutant(
+        name="an adjustment needs one person",
+        file=LEDGER_DECISIONS,
+        before="    if person == adjustment.proposed_by:",
+        after="    if not person:",
+        kills="L4",
     ),
     # --- settlements
     Mutant(

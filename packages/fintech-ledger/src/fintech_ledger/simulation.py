@@ -16,6 +16,7 @@ from fintech_kernel.simulation.workload import Action, Script, Workflow, Workloa
 from fintech_kernel.simulation.world import World
 
 from fintech_ledger.domain.adjustments import Adjustments
+from fintech_ledger.domain.check import BooksCheck
 from fintech_ledger.domain.closes import JOB, Closes
 from fintech_ledger.domain.folds import period_ending
 
@@ -148,10 +149,18 @@ async def _decide_any(client: Client) -> None:
 
 
 async def _close_all(client: Client) -> None:
-    """Fold once more, when every clock is right: nothing may depend on who did it before."""
+    """Fold once more, when every clock is right, and let the shipped check replay the books."""
     for process in client.world.processes:
         process.skew_milliseconds = 0
     await fold_everywhere(client)
+    process = client.world.processes[0]
+    context = process.context
+    checking = BooksCheck(database=context.database, clock=context.clock, on_progress=_unseen)
+    await process.spawn(checking.run())
+
+
+def _unseen(_part: str, _done: int, _total: int) -> None:
+    """Show nobody how far the check is."""
 
 
 # --- invariants: what transfers make, computed here, against what folds say
@@ -298,6 +307,13 @@ WORKLOAD: Final = Workload(
             "ledger.fold_lines",
             "ledger.folded_hints",
             "ledger.clear_folded",
+            "ledger.check_counts",
+            "ledger.check_transfers",
+            "ledger.check_lines",
+            "ledger.check_account",
+            "ledger.account_names",
+            "ledger.balances",
+            "ledger.trial_balance",
         }
     ),
     workflows=(
