@@ -11,8 +11,9 @@ from fintech_kernel.clock import MILLISECONDS_PER_DAY, MILLISECONDS_PER_SECOND
 
 from fintech_payments.domain.model import OpenOutcome, Payment
 
-EARLY_SECONDS: Final = (15, 60, 300, 3_600)
-"""The first questions, counted from when the outcome was open. Daily ones follow."""
+EARLY_SECONDS: Final = (15, *range(30, 301, 30), 3_600)
+"""The first questions, counted from when the outcome was open: most are answered within minutes of an
+outage's end, so these come each half minute. Daily ones follow."""
 
 ABANDONED_DAYS: Final = 7
 """For how many days the processor is asked about what was abandoned."""
