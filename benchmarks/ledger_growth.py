@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fintech_database.testing import (
@@ -33,7 +33,7 @@ from fintech_database.testing import (
     start_postgresql,
     start_service,
 )
-from fintech_dbclient import Database, HttpDatabase, migrate
+from fintech_dbclient import Database, HttpDatabase, UniqueViolation, migrate
 from fintech_kernel.clock import SystemClock
 from fintech_kernel.contracts.accounts import fees_account, merchant_account, processor_account
 from fintech_ledger.domain.books import Books, TransferFilter
@@ -112,7 +112,8 @@ class Filling:
         for begin in range(0, count, ROWS_OF_INSERT):
             size = min(ROWS_OF_INSERT, count - begin)
             rows = rows_from(self.transfers, size, at=at, unclaimed=unclaimed)
-            await self.database.execute(queries.insert_transfers(rows))
+            with suppress(UniqueViolation):  # a slow reply: the client sent it again
+                await self.database.execute(queries.insert_transfers(rows))
             self.transfers += size
             self.progress.advance(bar, size)
         self.progress.remove_task(bar)

@@ -343,10 +343,10 @@ WORKLOAD: Final = Workload(
         ),
     ),
     actions=(
-        Action(name="ledger.fold", weight=4, run=fold_everywhere),
-        Action(name="ledger.close", weight=2, run=close_yesterday),
-        Action(name="ledger.propose", weight=2, run=_propose_any),
-        Action(name="ledger.decide", weight=3, run=_decide_any),
+        Action(name="ledger.fold", weight=2, run=fold_everywhere),
+        Action(name="ledger.close", weight=1, run=close_yesterday),
+        Action(name="ledger.propose", weight=1, run=_propose_any),
+        Action(name="ledger.decide", weight=1, run=_decide_any),
     ),
     invariants={
         "L1": balances_are_their_transfers,
