@@ -1,7 +1,7 @@
 """Outcomes that stay open: learned before the next operation, given up in the end, undone if need be."""
 
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -67,7 +67,7 @@ class Unreachable:
 
 
 @contextmanager
-def unreachable(app: RunningApp) -> Iterator[Unreachable]:
+def unreachable(app: RunningApp) -> Generator[Unreachable]:
     processors = cast("dict[str, Any]", app.context.processors)
     real = processors["sandbox"]
     processors["sandbox"] = Unreachable(real)
