@@ -20,7 +20,15 @@ NEEDS = {"payments": {"ledger", "merchants"}, "settlements": {"ledger", "merchan
 SPARED = {frozenset({"ledger", "payments"}): {"payments_without_merchants": True}}
 """Choices that work where a setting says so, and the setting."""
 
-SERVED_BY_KERNEL = ("/health/", "/v1/operations/", "/v1/operations", "/v1/audit", "/metrics")
+SERVED_BY_KERNEL = (
+    "/health/",
+    "/v1/operations/",
+    "/v1/operations",
+    "/v1/audit",
+    "/v1/auth/",
+    "/.well-known/jwks.json",
+    "/metrics",
+)
 
 
 def missing(subset: frozenset[str]) -> set[str]:
