@@ -24,6 +24,30 @@ class Stuck(FintechError):
     """The schedule cannot end: nothing is left that could run, or it runs for ever."""
 
 
+class NumberedTask(asyncio.Task[Value]):
+    """A task that hashes to its number.
+
+    Task groups keep their tasks in sets and cancel them in the set's order. By default that is the order
+    of addresses in memory, which depends on whatever the process did before.
+    """
+
+    def __init__(
+        self,
+        coro: Coroutine[Any, Any, Value],
+        *,
+        number: int,
+        loop: asyncio.AbstractEventLoop,
+        name: str | None,
+        context: Context | None,
+    ) -> None:
+        self._number = number
+        super().__init__(coro, loop=loop, name=name, context=context)
+
+    def __hash__(self) -> int:
+        """Return the number: the same in every run of a schedule."""
+        return self._number
+
+
 def _unseen(task: "asyncio.Task[Any]") -> Exception | None:
     """Return an exception that nobody looked at: now, not when memory happens to be collected."""
     if not task._log_traceback:  # noqa: SLF001 - how asyncio itself remembers it
@@ -53,6 +77,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._ready: list[asyncio.Handle] = []
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._timers_made = 0
+        self._tasks_made = 0
         self._steps = 0
         self._is_running = False
         self._tasks: list[asyncio.Task[Any]] = []
@@ -165,7 +190,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         context: Context | None = None,
     ) -> "asyncio.Task[Value]":
         """Return a task of this loop."""
-        task = asyncio.Task(coro, loop=self, name=name, context=context)
+        self._tasks_made += 1
+        task = NumberedTask(coro, number=self._tasks_made, loop=self, name=name, context=context)
         self._tasks.append(task)
         self._on_task(task)
         return task
