@@ -320,7 +320,13 @@ def _key_operations(key_workflows: KeyWorkflows) -> Sequence[OperationHandler]:
 def _secrets(context: AppContext) -> SecretSource:
     is_live = context.settings.app_env in {Environment.STAGING, Environment.PRODUCTION}
     environment = KeyEnvironment.LIVE if is_live else KeyEnvironment.TEST
-    return SecretSource(keyring=context.keyring, environment=environment)
+
+    def random_below(bound: int) -> int:
+        # 256 bits of the application's one source of randomness, which the simulator seeds.
+        nonces = context.identifiers.nonce() + context.identifiers.nonce()
+        return int(nonces, 16) % bound
+
+    return SecretSource(keyring=context.keyring, environment=environment, random_below=random_below)
 
 
 def _uses(context: AppContext) -> KeyUses:

@@ -15,6 +15,7 @@ from fintech_kernel.simulation.world import World
 from fintech_merchants.domain.bank_accounts import BankAccountDetails
 from fintech_merchants.domain.commands import Action as StatusAction
 from fintech_merchants.domain.commands import VerificationOutcome
+from fintech_merchants.domain.key_directory import KeyUses
 from fintech_merchants.domain.key_secrets import PEPPER_PURPOSE
 from fintech_merchants.domain.key_service import ApiKeys, Issued, NewKey
 from fintech_merchants.domain.service import MerchantPatch, Merchants, NewMerchant
@@ -478,6 +479,7 @@ def secrets_stand_nowhere(world: World) -> Iterator[str]:
 WORKLOAD: Final = Workload(
     name="merchants",
     prepare=_two_active,
+    forget=lambda context: context.services.get(KeyUses).forget(),
     scripts={"change": change},
     workflows=(
         Workflow(name="merchants.onboard", kinds=("merchants.create",), run=_one),

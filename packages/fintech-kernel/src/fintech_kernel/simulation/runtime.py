@@ -136,6 +136,9 @@ class Runtime:
         self.processor.world = world
         self.rail.world = world
         if world is not None:
+            for context, _ in self.contexts:
+                for workload in self.workloads:
+                    workload.forget(context)
             self.jitter.seed(world.seed)
             self.ids.seed(world.seed)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
+    from fintech_kernel.context import AppContext
     from fintech_kernel.simulation.client import Client
     from fintech_kernel.simulation.world import World
 
@@ -68,6 +69,7 @@ class Workload:
         settings: of the plugin under simulation.
         closing: what is asked once faults are over: whatever was left must then be dealt with.
         is_quiet: whether its jobs have nothing left to do.
+        forget: ends what a process of its plugin remembers, before a schedule begins.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Workload:
     settings: Mapping[str, object] = field(default_factory=dict[str, object])
     closing: Script = nothing
     is_quiet: "Callable[[World], bool]" = lambda _world: True
+    forget: "Callable[[AppContext], None]" = lambda _context: None
 
 
 def workloads_of(plugins: Sequence[object]) -> tuple[Workload, ...]:

@@ -37,6 +37,10 @@ class KeyUses:
         if key in self._used or len(self._used) < USES_MAX:
             self._used[key] = self._clock.now_milliseconds()
 
+    def forget(self) -> None:
+        """Forget what was not written, as a process that ends does."""
+        self._used = {}
+
     async def write(self) -> None:
         """Write down what is remembered; what fails is forgotten.
 
