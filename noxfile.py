@@ -258,7 +258,7 @@ def races(session: nox.Session) -> None:
 
 @nox.session
 def simulate(session: nox.Session) -> None:
-    """Simulate every fault, every ordered pair of faults and 50,000 random schedules; takes hours."""
+    """Simulate every fault, every pair of fault classes and 50,000 random schedules; takes hours."""
     install(session, *PACKAGES)
     plan = session.posargs or ["--enumerate", "--pairs", "100", "--schedules", "50000"]
     session.run("fintech", "simulate", *plan)
