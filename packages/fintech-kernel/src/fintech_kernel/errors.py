@@ -15,6 +15,7 @@
     │   └── IdempotencyKeyExpired
     ├── TryAgainLater
     │   ├── OperationRunning    another executor holds the operation
+    │   ├── OtherVersion        only a server of another version can run or show it
     │   └── OutcomeUnknown      it may have happened; repeat with the same key
     └── InvariantBroken         what must be impossible: stop and alarm, never guess
 
@@ -180,6 +181,13 @@ class OperationRunning(TryAgainLater):
     code = "operation_running"
     title = "A request with this Idempotency-Key is still running."
     remedy = "Wait as long as Retry-After says and repeat the same request: it gets the operation's answer."
+
+
+class OtherVersion(TryAgainLater):
+    """Another version of the server began the operation; this one can neither run nor show it."""
+
+    code = "operation_of_other_version"
+    title = "A server of another version began this operation. The answer comes from there."
 
 
 class OutcomeUnknown(TryAgainLater):

@@ -106,6 +106,10 @@ class OperationHandler:
     is the outcome. ``opening`` names the statements that it needs first; they travel with
     the claim in one trip. ``present`` is a pure function of the API layer: a stored result to status
     and body, the same for the first answer, replays and recovery. ``name`` is the kind.
+
+    ``version`` is that of the requests and results that it writes. Operations of the version before are
+    run and shown, too, so that servers of both can work side by side while one replaces the other;
+    ``execution.version`` tells them apart. Others are left to a server that knows them.
     """
 
     name: str
@@ -113,6 +117,10 @@ class OperationHandler:
     run: "Callable[[Execution], Awaitable[Finished]]"
     present: Callable[[Mapping[str, Any]], Presented]
     opening: Callable[[Mapping[str, Any], str], Sequence[Statement]] = lambda _request, _operation: ()
+
+    def accepts(self, version: int) -> bool:
+        """Whether it can run and show what was stored with this version."""
+        return version in (self.version, self.version - 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from fintech_kernel.domain.execution import OperationState
 from fintech_kernel.errors import (
     IdempotencyKeyReused,
     OperationRunning,
+    OtherVersion,
     OutcomeUnknown,
 )
 from fintech_kernel.testing.faults import Fault, FaultyDatabase, ProcessKilled
@@ -186,6 +187,43 @@ async def test_recovery_leaves_kinds_alone_that_are_not_installed(
     assert await bystander.operations.recover() == 0
     left = await world.operations.find(call.operation_id)
     assert (left.state, left.attempts) == (OperationState.RUNNING, 1)
+
+
+def upgraded(world: Any, versions: int) -> Any:
+    """A server beside ours whose handlers are that many versions ahead."""
+    server = world.beside(world.database)
+    handlers = server.operations._handlers
+    for kind, handler in handlers.items():
+        handlers[kind] = replace(handler, version=handler.version + versions)
+    return server
+
+
+@pytest.mark.parametrize(("versions", "recovered"), [(1, True), (2, False), (-1, False)])
+async def test_recovery_runs_what_the_version_before_began_and_leaves_others_alone(
+    world: Any, database: HttpDatabase, purse: str, versions: int, recovered: bool
+) -> None:
+    port = FaultyDatabase(database, at=1, fault=Fault.KILLED_BEFORE)
+    call = world.call(purse, 10)
+    with pytest.raises(ProcessKilled):
+        await world.beside(port).operations.run(call)
+    world.clock.advance(seconds=3_600)
+
+    await upgraded(world, versions).operations.recover()
+    left = await world.operations.find(call.operation_id)
+    assert left.is_finished is recovered
+    assert left.attempts == (2 if recovered else 1)
+
+
+async def test_a_repeat_is_answered_by_a_server_that_knows_the_version_only(
+    world: Any, purse: str
+) -> None:
+    call = world.call(purse, 10)
+    first = await world.operations.run(call)
+    assert (await upgraded(world, 1).operations.run(call)).result == first.result
+    for versions in (2, -1):
+        with pytest.raises(OtherVersion):
+            await upgraded(world, versions).operations.run(call)
+    assert await world.spent_rows(purse) == [10]
 
 
 async def test_clocks_minutes_apart_are_harmless(world: Any, purse: str) -> None:

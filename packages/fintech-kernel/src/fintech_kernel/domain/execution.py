@@ -214,6 +214,11 @@ class Execution:
         """The stored command: every non-deterministic input was chosen once, before the claim."""
         return self.record.command
 
+    @property
+    def version(self) -> int:
+        """The version of the handler that the operation was begun with."""
+        return self.record.version
+
     def key(self, step: str) -> str:
         """Return the key of a step: of its journal row and of its outside call alike."""
         return f"{self.operation_id}:{step}"

@@ -32,6 +32,7 @@ from fintech_kernel.errors import (
     IdempotencyKeyReused,
     InvariantBroken,
     OperationRunning,
+    OtherVersion,
     OutcomeUnknown,
     Refusal,
     StartupFault,
@@ -143,7 +144,7 @@ class Operations:
         self._on_finished = on_finished
         self._jitter = jitter or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._metrics = metrics or Metrics()
-        self._missing_kinds: set[str] = set()
+        self._missing: set[tuple[str, int]] = set()
         self._handlers: dict[str, OperationHandler] = {}
         self._tasks: set[asyncio.Task[Answer]] = set()
 
@@ -176,6 +177,7 @@ class Operations:
             IdempotencyKeyReused: the key was used for another request.
             IdempotencyKeyExpired: its answer is no longer kept.
             OperationRunning: another executor holds it for longer than we wait.
+            OtherVersion: a server of another version has to go on with it.
             OutcomeUnknown: it is recorded, or may be, and will be finished if so.
         """
         return await asyncio.shield(self._in_own_task(self._claim_and_run(call)))
@@ -197,25 +199,35 @@ class Operations:
     async def recover(self) -> int:
         """Take over operations that nobody finished; return how many were tried.
 
-        Kinds without a handler here are reported and left alone: their plugin is not installed in
-        this process.
+        Kinds and versions without a handler here are reported and left alone: their plugin is not
+        installed in this process, or not in a version that knows them.
         """
         now = self._clock.now_milliseconds()
         counted = await self._database.execute(queries.overdue_kinds(now))
-        waiting = {str(row["kind"]): int(str(row["operations"])) for row in counted.rows}
+        waiting = {
+            (str(row["kind"]), int(str(row["version"]))): int(str(row["operations"]))
+            for row in counted.rows
+        }
         self._report(waiting)
-        if not waiting.keys() & self._handlers.keys():
-            return 0
-        overdue = await self._database.execute(
-            queries.overdue_operations(kinds=self.kinds, now=now, limit=RECOVERY_BATCH)
-        )
+        kinds_of: dict[int, list[str]] = {}
+        for kind, version in sorted(waiting):
+            if self._accepts(kind, version):
+                kinds_of.setdefault(version, []).append(kind)
+        found = [
+            await self._database.execute(
+                queries.overdue_operations(
+                    kinds=kinds, version=version, now=now, limit=RECOVERY_BATCH
+                )
+            )
+            for version, kinds in kinds_of.items()
+        ]
         gate = asyncio.Semaphore(RECOVERY_CONCURRENCY)
 
         async def attempt(record: OperationRecord) -> None:
             async with gate:
                 await self._recover_one(record)
 
-        records = [OperationRecord.from_row(row) for row in overdue.rows]
+        records = [OperationRecord.from_row(row) for overdue in found for row in overdue.rows]
         async with asyncio.TaskGroup() as group:
             for record in records:
                 group.create_task(attempt(record))
@@ -238,20 +250,24 @@ class Operations:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
 
-    def _report(self, waiting: Mapping[str, int]) -> None:
+    def _accepts(self, kind: str, version: int) -> bool:
+        return kind in self._handlers and self._handlers[kind].accepts(version)
+
+    def _report(self, waiting: Mapping[tuple[str, int], int]) -> None:
         """Say what waits for recovery, and once per start which kinds nobody here can run."""
         self._metrics.operations_overdue.clear()
         self._metrics.operations_not_installed.clear()
-        for kind, count in waiting.items():
-            if kind in self._handlers:
-                self._metrics.operations_overdue.labels(kind).set(count)
+        for (kind, version), count in waiting.items():
+            if self._accepts(kind, version):
+                self._metrics.operations_overdue.labels(kind).inc(count)
                 continue
-            self._metrics.operations_not_installed.labels(kind).set(count)
-            if kind not in self._missing_kinds:
-                self._missing_kinds.add(kind)
+            self._metrics.operations_not_installed.labels(kind).inc(count)
+            if (kind, version) not in self._missing:
+                self._missing.add((kind, version))
                 logger.error(
                     "operations wait for a plugin that is not installed here",
                     kind=kind,
+                    version=version,
                     count=count,
                     alarm=True,
                 )
@@ -313,9 +329,11 @@ class Operations:
         while True:
             record = await self._read(mine.operation_id)
             _refuse_other_request(call, record)
+            handler = self._handlers[record.kind]
+            if not handler.accepts(record.version):
+                raise OtherVersion(record.operation_id)
             if record.is_finished:
                 return self._answer(record, replayed=True)
-            handler = self._handlers[record.kind]
             if record.nonce == mine.nonce:
                 return await self._execute(record, handler, opened=None)
             if record.lease_until <= self._clock.now_milliseconds():

@@ -103,16 +103,15 @@ def done_nonce(operation_id: str) -> str:
     return f"done:{operation_id}"
 
 
-def overdue_operations(*, kinds: Sequence[str], now: int, limit: int) -> Statement:
-    """Read running operations of these kinds whose lease and waiting time are over, oldest first."""
+def overdue_operations(*, kinds: Sequence[str], version: int, now: int, limit: int) -> Statement:
+    """Read running operations of these kinds, whose lease and waiting time are over, oldest first."""
     marks = repeated("?", len(kinds))
     return Statement(
         name="operations.overdue",
         sql="SELECT " + _OPERATION_COLUMNS + " FROM operations"
-        " WHERE state = 'running' AND next_run_at <= ? AND lease_until <= ? AND kind IN ("
-        + marks
-        + ") ORDER BY next_run_at LIMIT ?",
-        params=(now, now, *kinds, limit),
+        " WHERE state = 'running' AND next_run_at <= ? AND lease_until <= ? AND version = ?"
+        " AND kind IN (" + marks + ") ORDER BY next_run_at LIMIT ?",
+        params=(now, now, version, *kinds, limit),
     )
 
 
@@ -318,11 +317,11 @@ def revive_delivery(*, delivery_id: str, nonce: str, now: int) -> Statement:
 
 
 def overdue_kinds(now: int) -> Statement:
-    """Count running operations whose waiting time is over, by kind."""
+    """Count running operations whose waiting time is over, by kind and version."""
     return Statement(
         name="operations.overdue_kinds",
-        sql="SELECT kind, COUNT(*) AS operations FROM operations"
-        " WHERE state = 'running' AND next_run_at <= ? GROUP BY kind",
+        sql="SELECT kind, version, COUNT(*) AS operations FROM operations"
+        " WHERE state = 'running' AND next_run_at <= ? GROUP BY kind, version",
         params=(now,),
     )
 
