@@ -32,6 +32,7 @@ from fintech_database.testing import (
     create_database,
     start_postgresql,
     start_service,
+    tidy,
 )
 from fintech_dbclient import Database, HttpDatabase, UniqueViolation, migrate
 from fintech_kernel.clock import SystemClock
@@ -162,8 +163,10 @@ async def medians_of(reads: dict[str, Read]) -> dict[str, float]:
     return {name: statistics.median(times[1:]) for name, times in took.items()}
 
 
-async def measure(url: str, sizes: list[int], console: Console) -> dict[int, dict[str, float]]:
-    """Fill to each size and measure there."""
+async def measure(
+    url: str, tidied: Callable[[], None], sizes: list[int], console: Console
+) -> dict[int, dict[str, float]]:
+    """Fill to each size and measure there, once the database is ``tidied``."""
     found: dict[int, dict[str, float]] = {}
     async with HttpDatabase(url, timeout_seconds=60.0) as database:
         await migrate(database, "fintech-ledger", MIGRATIONS)
@@ -172,6 +175,7 @@ async def measure(url: str, sizes: list[int], console: Console) -> dict[int, dic
             for size in sizes:
                 before = filling.transfers
                 filled, folded = await filling.grow(size)
+                tidied()
                 found[size] = await medians_of(reads_of(filling))
                 console.print(
                     f"{size:>9,} transfers: filled in {filled:.1f} s, folded in {folded:.1f} s"
@@ -196,18 +200,17 @@ def show(engine: str, found: dict[int, dict[str, float]], console: Console) -> N
 
 
 @contextmanager
-def service_of(engine: str) -> Generator[str]:
-    """The service on a new database of an engine."""
+def service_of(engine: str) -> Generator[tuple[str, Callable[[], None]]]:
+    """The service on a new database of an engine, and what tidies that up."""
     with tempfile.TemporaryDirectory() as folder:
         if engine == "sqlite":
             with start_service(f"sqlite:///{Path(folder) / 'growth.db'}") as url:
-                yield url
+                yield url, lambda: None
         else:
-            with (
-                start_postgresql(durable=True) as server,
-                start_service(create_database(server)) as url,
-            ):
-                yield url
+            with start_postgresql(durable=True) as server:
+                database = create_database(server)
+                with start_service(database) as url:
+                    yield url, lambda: tidy(database)
 
 
 def main() -> None:
@@ -222,8 +225,8 @@ def main() -> None:
     sizes = [10**power for power in range(3, asked.largest + 1)]
     for engine in ["sqlite", "postgresql"] if asked.engine == "both" else [asked.engine]:
         try:
-            with service_of(engine) as url:
-                show(engine, asyncio.run(measure(url, sizes, console)), console)
+            with service_of(engine) as (url, tidied):
+                show(engine, asyncio.run(measure(url, tidied, sizes, console)), console)
         except PostgresqlMissing as missing:
             console.print(f"postgresql: not measured: {missing}")
             if asked.engine == "postgresql":

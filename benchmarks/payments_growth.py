@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from fintech_database.testing import (
@@ -32,6 +33,7 @@ from fintech_database.testing import (
     create_database,
     start_postgresql,
     start_service,
+    tidy,
 )
 from fintech_dbclient import Database, HttpDatabase, Statement, Value
 from fintech_dbclient.statements import repeated
@@ -263,18 +265,27 @@ async def medians_of(reads: dict[int, dict[str, Read]]) -> dict[int, dict[str, f
     }
 
 
-async def measure(urls: dict[int, str], console: Console) -> dict[int, dict[str, float]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A database and the service in front of it."""
+
+    url: str
+    database: str
+
+
+async def measure(served: dict[int, Served], console: Console) -> dict[int, dict[str, float]]:
     """Fill a database to each size, then read from all of them in turn."""
     settings = {"payments_without_merchants": True}
     reads: dict[int, dict[str, Read]] = {}
     async with AsyncExitStack() as stack:
-        for size, url in urls.items():
+        for size, one in served.items():
             app = await stack.enter_async_context(
-                running_app(database_url=url, plugins=[plugin, test_ledger], settings=settings)
+                running_app(database_url=one.url, plugins=[plugin, test_ledger], settings=settings)
             )
-            async with HttpDatabase(url, timeout_seconds=60.0) as database:
+            async with HttpDatabase(one.url, timeout_seconds=60.0) as database:
                 with Progress(console=console, transient=True) as progress:
                     seconds = await fill(database, size, progress)
+            tidy(one.database)
             console.print(
                 f"{size:>9,} payments: filled in {seconds:.1f} s ({size / seconds:,.0f} a second)"
             )
@@ -298,19 +309,17 @@ def show(engine: str, found: dict[int, dict[str, float]], console: Console) -> N
 
 
 @contextmanager
-def services_of(engine: str, sizes: list[int]) -> Generator[dict[int, str]]:
+def services_of(engine: str, sizes: list[int]) -> Generator[dict[int, Served]]:
     """A service on a new database of an engine, for each size."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = "" if engine == "sqlite" else stack.enter_context(start_postgresql(durable=True))
-        yield {
-            size: stack.enter_context(
-                start_service(
-                    create_database(server) if server else f"sqlite:///{folder / f'{size}.db'}"
-                )
-            )
-            for size in sizes
-        }
+        served: dict[int, Served] = {}
+        for size in sizes:
+            database = create_database(server) if server else f"sqlite:///{folder / f'{size}.db'}"
+            url = stack.enter_context(start_service(database))
+            served[size] = Served(url=url, database=database)
+        yield served
 
 
 def main() -> None:
@@ -326,8 +335,8 @@ def main() -> None:
     sizes = [10**power for power in range(3, asked.largest + 1)]
     for engine in ["sqlite", "postgresql"] if asked.engine == "both" else [asked.engine]:
         try:
-            with services_of(engine, sizes) as urls:
-                show(engine, asyncio.run(measure(urls, console)), console)
+            with services_of(engine, sizes) as served:
+                show(engine, asyncio.run(measure(served, console)), console)
         except PostgresqlMissing as missing:
             console.print(f"postgresql: not measured: {missing}")
             if asked.engine == "postgresql":

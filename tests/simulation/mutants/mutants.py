@@ -238,8 +238,8 @@ MUTANTS = (
     Mutant(
         name="nobody recovers",
         file=OPERATIONS,
-        before="        records = [OperationRecord.from_row(row) for row in overdue.rows]",
-        after="        records = [OperationRecord.from_row(row) for row in overdue.rows[:0]]",
+        before="        records = [OperationRecord.from_row(row) for overdue in found for row in overdue.rows]",
+        after="        records = [OperationRecord.from_row(row) for overdue in found[:0] for row in overdue.rows]",
         kills="I9",
     ),
     # --- the kernel: events
@@ -318,7 +318,7 @@ MUTANTS = (
         file=PAYMENT_DECISIONS,
         before="    if answer.outcome in {Outcome.PENDING, Outcome.UNKNOWN}:\n        return (\n            OutcomeOpened(",
         after="    if answer.outcome is Outcome.UNKNOWN:\n"
-        '        return (_declined(effect, amount, "timeout", refund_id),)\n'
+        '        return (_declined(payment, effect, amount, "timeout", refund_id),)\n'
         "    if answer.outcome in {Outcome.PENDING, Outcome.UNKNOWN}:\n        return (\n            OutcomeOpened(",
         kills="I12",
     ),
@@ -329,6 +329,62 @@ MUTANTS = (
         after="        answer = await processor.query(key=outcome.key) or ProcessorAnswer("
         "outcome=Outcome.DECLINED, decline_code='not_found')\n",
         kills="I12",
+    ),
+    Mutant(
+        name="what was given up and comes to light is left as it is",
+        file="fintech_payments/domain/resolution.py",
+        before="        if standing is Outcome.DECLINED and answer.outcome is Outcome.APPROVED:",
+        after="        if standing is None and answer.outcome is Outcome.APPROVED:",
+        kills="I12",
+    ),
+    Mutant(
+        name="an authorization that comes to light is refunded instead of given up",
+        file=PAYMENT_STEPS,
+        before="        return is_manual and self.reverses is Effect.AUTHORIZE",
+        after="        return is_manual and self.reverses is None",
+        kills="I12",
+    ),
+    Mutant(
+        name="an abandoned call and its late answer are steps of their own",
+        file=PAYMENT_WORKFLOWS,
+        before='            step=f"{command.effect}:final",',
+        after='            step=f"{command.effect}:{closed.type}",',
+        kills="I4, I12",
+    ),
+    Mutant(
+        name="an authorization expires while a capture is under way",
+        file=PAYMENT_DECISIONS,
+        before="    return bool(payment.open_outcomes or payment.capture_reserved or payment.cancel_requested)",
+        after="    return bool(payment.open_outcomes or payment.cancel_requested)",
+        kills="I2, I12",
+    ),
+    Mutant(
+        name="captures go on once an authorization has expired",
+        file=PAYMENT_MODEL,
+        before="        return 0 if self.expiry_requested else self.uncaptured",
+        after="        return self.uncaptured",
+        kills="I12, P",
+    ),
+    Mutant(
+        name="what is disputed can be refunded",
+        file=PAYMENT_MODEL,
+        before="        return self.captured - self.refunded - self.disputed",
+        after="        return self.captured - self.refunded",
+        kills="I2",
+    ),
+    Mutant(
+        name="a dispute ends twice",
+        file="fintech_payments/domain/disputes.py",
+        before="    if dispute.status is not DisputeStatus.OPEN:",
+        after="    if dispute.status is command.status:",
+        kills="I1, P",
+    ),
+    Mutant(
+        name="a dispute that was won gives nothing back",
+        file=PAYMENT_POSTINGS,
+        before="    DisputeWon: dispute_won_legs,",
+        after="    DisputeWon: lambda _payment, _dispute: (),",
+        kills="I1",
     ),
     Mutant(
         name="refunds may exceed what is left",
