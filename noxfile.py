@@ -18,7 +18,16 @@ import nox
 
 ROOT: Final = Path(__file__).parent
 sys.path.insert(0, str(ROOT / "tools"))
-from workspace import Package, closure, fingerprint, pinned, pins, read_packages, read_toml  # noqa: E402 - beside us
+from workspace import (  # noqa: E402 - beside us, and no package
+    Package,
+    closure,
+    fingerprint,
+    pinned,
+    pins,
+    read_choices,
+    read_packages,
+    read_toml,
+)
 
 CONSTRAINTS: Final = "constraints.txt"
 WHEELS: Final = ROOT / ".nox" / "wheels"
@@ -35,22 +44,10 @@ EVERYTHING: Final = ("-m", "")
 ON_BOTH_CORES: Final = ("-n", "2", "--dist", "worksteal")
 """Packages' tests start a database service each and mostly wait for it: two at once cost half the time."""
 
-SUBSETS: Final[Mapping[str, tuple[str, ...]]] = {
-    "kernel": (),
-    "ledger": ("ledger",),
-    "merchants": ("merchants",),
-    "payments": ("payments",),
-    "settlements": ("settlements",),
-    "ledger+merchants": ("ledger", "merchants"),
-    "ledger+payments": ("ledger", "payments"),
-    "ledger+merchants+payments": ("ledger", "merchants", "payments"),
-    "ledger+merchants+settlements": ("ledger", "merchants", "settlements"),
-    "all": ("ledger", "merchants", "payments", "settlements"),
-}
-"""Choices of plugins that somebody may install; ``tests/subsets`` says what each gives or refuses."""
-
-
 PACKAGES: Final = read_packages(ROOT)
+SUBSETS: Final = read_choices(ROOT / "docs" / "modules.md")
+"""Choices of plugins that somebody may install, as the page for users lists them: each is a session."""
+
 PINS: Final = (ROOT / CONSTRAINTS).read_text(encoding="utf-8").splitlines()
 GROUPS: Final[Mapping[str, list[str]]] = read_toml(ROOT / "pyproject.toml")["dependency-groups"]
 

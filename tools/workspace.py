@@ -54,6 +54,19 @@ def _package(
     )
 
 
+def read_choices(page: Path) -> dict[str, tuple[str, ...]]:
+    """Return the choices of plugins that docs/modules.md lists, by name; ``all`` are all that it names."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    named = [line.split("`")[1] for line in lines if line.startswith("| `")]
+    choices = {
+        name: tuple(part for part in name.split("+") if part not in {"kernel", "all"})
+        for name in named
+    }
+    if "all" in choices:
+        choices["all"] = tuple(sorted({part for choice in choices.values() for part in choice}))
+    return choices
+
+
 def read_toml(file: Path) -> dict[str, Any]:
     """Return what a TOML file says."""
     return tomllib.loads(file.read_text(encoding="utf-8"))
