@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 import nox
+import nox.virtualenv
 
 ROOT: Final = Path(__file__).parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -30,7 +31,7 @@ from workspace import (  # noqa: E402 - beside us, and no package
 )
 
 CONSTRAINTS: Final = "constraints.txt"
-WHEELS: Final = ROOT / ".nox" / "wheels"
+WHEELS: Final = ROOT / ".nox" / "built-wheels"
 DATABASE: Final = "fintech-database"
 ELIXIR_ROOM: Final = "apps/elixir-database"
 KERNEL: Final = "fintech-kernel"
@@ -274,14 +275,14 @@ def wheels(session: nox.Session) -> None:
     """Build every wheel; in empty environments install, start, add and remove packages."""
     install(session, groups=["test"], extra=["httpx>=0.28,<1"])
     built = [f"--wheel={wheel_of(session, package)}" for package in PACKAGES.values()]
-    run_tests(session, "tests/wheels", *built)
+    run_tests(session, "tests/wheels", *built, env={"UV": nox.virtualenv.UV})
 
 
 @nox.session
 def compatibility(session: nox.Session) -> None:
     """Install plugins that are wrong, each in its own way: every one has its start-up error."""
     install(session, SERVER, KERNEL, groups=["test"], wheels=True)
-    run_tests(session, "tests/compatibility")
+    run_tests(session, "tests/compatibility", env={"UV": nox.virtualenv.UV})
 
 
 @nox.session
