@@ -6,19 +6,32 @@ computed from ``[project].dependencies``; whatever comes from outside is pinned 
 """
 
 import os
+import shlex
 import shutil
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Final
 
 import nox
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+import nox.virtualenv
 
 ROOT: Final = Path(__file__).parent
+sys.path.insert(0, str(ROOT / "tools"))
+from workspace import (  # noqa: E402 - beside us, and no package
+    Package,
+    closure,
+    fingerprint,
+    pinned,
+    pins,
+    read_choices,
+    read_packages,
+    read_toml,
+)
+
 CONSTRAINTS: Final = "constraints.txt"
+WHEELS: Final = ROOT / ".nox" / "built-wheels"
 DATABASE: Final = "fintech-database"
 ELIXIR_ROOM: Final = "apps/elixir-database"
 KERNEL: Final = "fintech-kernel"
@@ -32,80 +45,28 @@ EVERYTHING: Final = ("-m", "")
 ON_BOTH_CORES: Final = ("-n", "2", "--dist", "worksteal")
 """Packages' tests start a database service each and mostly wait for it: two at once cost half the time."""
 
-SUBSETS: Final[Mapping[str, tuple[str, ...]]] = {
-    "kernel": (),
-    "ledger": ("ledger",),
-    "merchants": ("merchants",),
-    "payments": ("payments",),
-    "settlements": ("settlements",),
-    "ledger+merchants": ("ledger", "merchants"),
-    "ledger+payments": ("ledger", "payments"),
-    "ledger+merchants+payments": ("ledger", "merchants", "payments"),
-    "ledger+merchants+settlements": ("ledger", "merchants", "settlements"),
-    "all": ("ledger", "merchants", "payments", "settlements"),
-}
-"""Choices of plugins that somebody may install; ``tests/subsets`` says what each gives or refuses."""
+PACKAGES: Final = read_packages(ROOT)
+SUBSETS: Final = read_choices(ROOT / "docs" / "modules.md")
+"""Choices of plugins that somebody may install, as the page for users lists them: each is a session."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Package:
-    """A package of this workspace.
-
-    Attributes:
-        needs: names of the workspace's packages among its declared dependencies.
-        test_needs: its own group ``test``, beyond the group that all packages share.
-    """
-
-    name: str
-    folder: str
-    module: str
-    needs: tuple[str, ...]
-    test_needs: tuple[str, ...]
-
-
-def read_packages() -> dict[str, Package]:
-    """Return the packages of the workspace by distribution name."""
-    files = sorted([*ROOT.glob("packages/*/pyproject.toml"), *ROOT.glob("apps/*/pyproject.toml")])
-    contents = {file.parent: _read_toml(file) for file in files}
-    names = {canonicalize_name(content["project"]["name"]) for content in contents.values()}
-    packages = (_package(folder, content, workspace=names) for folder, content in contents.items())
-    return {package.name: package for package in packages}
-
-
-def _package(folder: Path, content: Mapping[str, Any], *, workspace: Iterable[str]) -> Package:
-    project: Mapping[str, Any] = content["project"]
-    required = [
-        canonicalize_name(Requirement(text).name) for text in project.get("dependencies", ())
-    ]
-    return Package(
-        name=project["name"],
-        folder=folder.relative_to(ROOT).as_posix(),
-        module=project["name"].replace("-", "_"),
-        needs=tuple(name for name in required if name in workspace),
-        test_needs=tuple(content.get("dependency-groups", {}).get("test", ())),
-    )
-
-
-def _read_toml(file: Path) -> dict[str, Any]:
-    return tomllib.loads(file.read_text(encoding="utf-8"))
-
-
-PACKAGES: Final = read_packages()
-GROUPS: Final[Mapping[str, list[str]]] = _read_toml(ROOT / "pyproject.toml")["dependency-groups"]
+PINS: Final = (ROOT / CONSTRAINTS).read_text(encoding="utf-8").splitlines()
+GROUPS: Final[Mapping[str, list[str]]] = read_toml(ROOT / "pyproject.toml")["dependency-groups"]
 
 each_package = nox.parametrize("package", [nox.param(name, id=name) for name in PACKAGES])
 each_subset = nox.parametrize("subset", [nox.param(name, id=name) for name in SUBSETS])
 
-nox.needs_version = ">=2025.2.9"
+nox.needs_version = ">=2026.10.20"  # runs sessions side by side
 nox.options.default_venv_backend = "uv"
 nox.options.reuse_venv = "yes"
 nox.options.error_on_external_run = True
+nox.options.parallel = 2
+"""Sessions that say ``allow_parallel`` share the cores; the others wait for the machine to be theirs."""
 
 
 # ---- the code as it stands ----
 
 
-@nox.session
+@nox.session(allow_parallel=True)
 def lint(session: nox.Session) -> None:
     """Check style and format of every Python file (ruff)."""
     install(session, groups=["lint"])
@@ -113,7 +74,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--no-cache", "--check", *(session.posargs or ["."]))
 
 
-@nox.session
+@nox.session(allow_parallel=True)
 def types(session: nox.Session) -> None:
     """Check types, SQL as LiteralString among them (basedpyright, strict)."""
     install(session, *PACKAGES, groups=["types", "test"])
@@ -121,7 +82,7 @@ def types(session: nox.Session) -> None:
     session.run("basedpyright", f"--pythonpath={interpreter}", *session.posargs)
 
 
-@nox.session
+@nox.session(allow_parallel=True)
 def contracts(session: nox.Session) -> None:
     """Check who may import whom: layers, pure models, packages one way (import-linter)."""
     install(session, *PACKAGES, groups=["lint"])
@@ -131,7 +92,7 @@ def contracts(session: nox.Session) -> None:
 # ---- one package at a time ----
 
 
-@nox.session(reuse_venv=False)
+@nox.session(reuse_venv=False, allow_parallel=True)
 @each_package
 def imports(session: nox.Session, package: str) -> None:
     """Import every module of one package beside its declared dependencies alone, without test tools."""
@@ -149,7 +110,7 @@ def tests(session: nox.Session, package: str) -> None:
     run_tests(session, f"{one.folder}/tests", *ON_BOTH_CORES)
 
 
-@nox.session(reuse_venv=False)
+@nox.session(reuse_venv=False, allow_parallel=True)
 @each_subset
 def subsets(session: nox.Session, subset: str) -> None:
     """Start the server with some of the plugins: it serves theirs and knows nothing of the others."""
@@ -168,11 +129,12 @@ def conformance(session: nox.Session) -> None:
 # ---- everything installed ----
 
 
-@nox.session
+@nox.session(allow_parallel=True)
 def architecture(session: nox.Session) -> None:
     """Check the rules of the architecture that no linter knows, and that the contracts bite."""
     install(session, *PACKAGES, groups=["test", "lint"])
-    run_tests(session, "tests/architecture")
+    nox_itself = {"NOX": shlex.join([sys.executable, "-m", "nox"])}  # tests run sessions on a copy
+    run_tests(session, "tests/architecture", "tests/isolation", env=nox_itself)
 
 
 @nox.session
@@ -290,21 +252,70 @@ def bench(session: nox.Session) -> None:
         session.run("python", program.relative_to(ROOT).as_posix())
 
 
+# ---- before a release ----
+
+
+@nox.session(reuse_venv=False)
+@each_package
+def lowest(session: nox.Session, package: str) -> None:
+    """Run one package's tests on the lowest versions of what it declares: floors are true."""
+    one = PACKAGES[package]
+    ours = closure([package, DATABASE], PACKAGES)
+    sources = [part for needed in ours for part in ("--editable", f"./{needed.folder}")]
+    tools = [pinned(requirement, PINS) for requirement in GROUPS["test"]]
+    session.install(
+        *("--no-sources", "--resolution=lowest-direct", f"--build-constraints={CONSTRAINTS}"),
+        *(*sources, *tools, *one.test_needs),
+    )
+    run_tests(session, f"{one.folder}/tests", *ON_BOTH_CORES)
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """Build every wheel; in empty environments install, start, add and remove packages."""
+    install(session, groups=["test"], extra=["httpx>=0.28,<1"])
+    built = [f"--wheel={wheel_of(session, package)}" for package in PACKAGES.values()]
+    run_tests(session, "tests/wheels", *built, env={"UV": nox.virtualenv.UV})
+
+
+@nox.session
+def compatibility(session: nox.Session) -> None:
+    """Install plugins that are wrong, each in its own way: every one has its start-up error."""
+    install(session, SERVER, KERNEL, groups=["test"], wheels=True)
+    run_tests(session, "tests/compatibility", env={"UV": nox.virtualenv.UV})
+
+
+@nox.session
+def openapi(session: nox.Session) -> None:
+    """Show how the API differs from docs/openapi.json, breaking changes by name; -- --base REVISION."""
+    install(session, *PACKAGES)
+    session.run("python", "tools/openapi_changes.py", *session.posargs)
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """Prepare a version: ``nox -s release -- fintech-payments minor`` (or patch, major, 1.2.3)."""
+    session.install(f"--constraint={CONSTRAINTS}", "packaging")
+    session.run("python", "tools/release.py", *session.posargs)
+
+
 @nox.session(venv_backend="none")
 def full(session: nox.Session) -> None:
-    """Queue everything, slow tests included; takes hours, runs before a release."""
-    for name in ("lint", "types", "contracts"):
-        session.notify(name, [])
-    for name in PACKAGES:
-        session.notify(f"imports({name})", [])
-    for name in PACKAGES:
-        session.notify(f"tests({name})", EVERYTHING)
-    for name in SUBSETS:
-        session.notify(f"subsets({name})", EVERYTHING)
-    for name in ("conformance", "architecture", *FOLDERS, "elixir"):
-        session.notify(name, EVERYTHING)
-    for name in ("simulate", "mutants", "chaos", "races", "fuzz", "bench"):
-        session.notify(name, [])
+    """Run everything, slow tests included, and report it in docs/reports; -- NAMES runs a part."""
+    slow = (*PACKAGE_SESSIONS["slow"], "conformance", "architecture", *FOLDERS, "elixir")
+    plan = [
+        *((name, ()) for name in ("lint", "types", "contracts", *PACKAGE_SESSIONS["quick"])),
+        *((name, EVERYTHING) for name in slow),
+        *((name, ()) for name in ("wheels", "compatibility", "openapi")),
+        *((name, ()) for name in ("simulate", "mutants", "chaos", "races", "fuzz", "bench")),
+    ]
+    wanted = {*session.posargs}
+    chosen = [
+        shlex.join([name, *arguments])
+        for name, arguments in plan
+        if not wanted or wanted & {name, name.partition("(")[0]}
+    ]
+    session.run(sys.executable, "tools/full.py", *chosen, external=True)
 
 
 @nox.session
@@ -334,6 +345,16 @@ FOLDERS: Final = tuple(
 )
 """Folders of tests across packages that there are; each has a session of its name."""
 
+PACKAGE_SESSIONS: Final = {
+    "quick": tuple(f"{name}({one})" for name in ("imports", "lowest") for one in PACKAGES),
+    "slow": tuple(
+        f"{name}({one})"
+        for name, all_of in (("tests", PACKAGES), ("subsets", SUBSETS))
+        for one in all_of
+    ),
+}
+"""Sessions of one package or subset each: those that take no selection of tests, and those that do."""
+
 nox.options.sessions = [
     *("lint", "types", "contracts", "architecture"),
     *("imports", "tests", "subsets", "conformance"),
@@ -362,45 +383,42 @@ def install(
         names: packages of the workspace.
         groups: dependency groups of the root ``pyproject.toml``.
         extra: further requirements from outside.
-        wheels: build wheels as a user would get them; otherwise sources are used in place.
+        wheels: install wheels as a user would get them; otherwise sources are used in place.
     """
-    ours = closure(names)
+    ours = closure(names, PACKAGES)
     targets: list[str] = []
     for package in ours:
-        path = f"./{package.folder}"
-        targets += [path, f"--refresh-package={package.name}"] if wheels else ["--editable", path]
+        folder = f"./{package.folder}"
+        targets += [str(wheel_of(session, package))] if wheels else ["--editable", folder]
     outside = [*(requirement for group in groups for requirement in GROUPS[group]), *extra]
     pins = (f"--constraints={CONSTRAINTS}", f"--build-constraints={CONSTRAINTS}")
     session.install("--no-sources", *pins, *targets, *outside)
     refuse_unpinned(session)
 
 
-def closure(names: Iterable[str]) -> list[Package]:
-    """Return packages of the workspace and, below them, those that their dependencies declare."""
-    found: dict[str, Package] = {}
-    waiting = [*names]
-    while waiting:
-        package = PACKAGES[waiting.pop()]
-        if package.name not in found:
-            found[package.name] = package
-            waiting += package.needs
-    return sorted(found.values(), key=lambda package: package.name)
+def wheel_of(session: nox.Session, package: Package) -> Path:
+    """Return the wheel of a package's sources; it is built once, for every session and run."""
+    room = WHEELS / f"{package.name}-{fingerprint(ROOT / package.folder)}"
+    if not room.exists():
+        making = room.with_name(f"{room.name}.{os.getpid()}")
+        session.run_install(
+            *("uv", "build", "--quiet", "--wheel", "--no-sources", package.folder),
+            *(f"--build-constraints={CONSTRAINTS}", f"--out-dir={making}"),
+        )
+        try:
+            making.rename(room)
+        except OSError:  # another session was first
+            shutil.rmtree(making)
+    (wheel,) = room.glob("*.whl")
+    return wheel
 
 
 def refuse_unpinned(session: nox.Session) -> None:
     """Fail when something was installed that constraints.txt does not pin: it had no hash to check."""
     listing = session.run("uv", "pip", "freeze", silent=True, log=False)
-    pinned = set(_pins((ROOT / CONSTRAINTS).read_text(encoding="utf-8").splitlines()))
-    unpinned = sorted(set(_pins(str(listing or "").splitlines())) - pinned)
+    unpinned = sorted({*pins(str(listing or "").splitlines())} - {*pins(PINS)})
     if unpinned:
         session.error(f"not in {CONSTRAINTS}: {', '.join(unpinned)}; run `nox -s lock`")
-
-
-def _pins(lines: Iterable[str]) -> Iterator[str]:
-    """Yield ``name==version`` of lines that pin something; ours are installed from paths."""
-    for line in lines:
-        if "==" in line and line[0].isalnum() and " @ " not in line:
-            yield line.split()[0]
 
 
 def across_packages(session: nox.Session, folder: str) -> None:
@@ -411,6 +429,9 @@ def across_packages(session: nox.Session, folder: str) -> None:
     run_tests(session, folder)
 
 
-def run_tests(session: nox.Session, *arguments: str) -> None:
+def run_tests(
+    session: nox.Session, *arguments: str, env: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Run pytest; slow tests only where the caller's posargs ask for them."""
-    session.run("pytest", *arguments, *QUICK, *session.posargs, env=WARNINGS_ARE_ERRORS)
+    environment = {**WARNINGS_ARE_ERRORS, **env}
+    session.run("pytest", *arguments, *QUICK, *session.posargs, env=environment)

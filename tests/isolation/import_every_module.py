@@ -1,5 +1,8 @@
 """Import every module of a package, one process each, and check that what it imports is declared.
 
+Each process starts with what comes from outside the package already imported, which takes most of the
+time; of the package nothing is, so that no module is helped by what another one imported.
+
 A package declares every distribution that it imports itself: what merely comes along with another one
 (pluggy with the kernel) may be gone with that one's next version.
 
@@ -12,6 +15,7 @@ Left out: ``*.testing.*`` and ``pytest_plugin``, which the extra ``testing`` of 
 """
 
 import ast
+import gc
 import importlib
 import os
 import pkgutil
@@ -19,6 +23,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.metadata import packages_distributions, requires
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,6 +34,7 @@ LEFT_OUT = ("testing", "pytest_plugin", "__main__")
 def main(package: str) -> int:
     """Check the modules of a package; return the exit code."""
     names = sorted(modules_of(package))
+    import_what_is_from_outside(package, names)
     broken = [name for name in names if not imports_cleanly(name)]
     faults = [f"cannot be imported: {name}" for name in broken]
     faults += [] if broken else sorted(set(undeclared_imports(package, names)))
@@ -54,6 +60,16 @@ def modules_of(package: str) -> Iterator[str]:
                 waiting.append((name, os.path.join(folder, module.name)))  # noqa: PTH118 - pathlib would only be converted back
 
 
+def import_what_is_from_outside(package: str, names: list[str]) -> None:
+    """Import the modules that a package imports and that are not its own; what is missing shows later."""
+    wanted = {imported for name in names for imported in imports_of(name)}
+    for imported in sorted(wanted):
+        if first_name(imported) not in {package, *sys.stdlib_module_names}:
+            with suppress(ImportError):
+                importlib.import_module(imported)
+    gc.freeze()  # pages of what is imported stay shared with the processes
+
+
 def imports_cleanly(name: str) -> bool:
     """Import one module in a process of its own: what another one imported must not help it."""
     sys.stdout.flush()
@@ -74,23 +90,28 @@ def undeclared_imports(package: str, names: list[str]) -> Iterator[str]:
     declared = {normal(re.split(r"[^\w.-]", text)[0]) for text in requires(package) or ()}
     origins = packages_distributions()
     for name in names:
-        for imported in top_level_imports(name):
+        for imported in map(first_name, imports_of(name)):
             if imported in sys.stdlib_module_names or imported == package:
                 continue
             if declared.isdisjoint(map(normal, origins.get(imported, ()))):
                 yield f"not declared in [project].dependencies: {imported}, imported by {name}"
 
 
-def top_level_imports(name: str) -> Iterator[str]:
-    """Yield the first names of what a module's source imports, lazily or for types only too."""
+def imports_of(name: str) -> Iterator[str]:
+    """Yield the modules that a module's source imports, lazily or for types only too."""
     spec = find_spec(name)
     if spec is None or spec.origin is None:
         return
     for node in ast.walk(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module.partition(".")[0]
+            yield node.module
         elif isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
+            yield from (alias.name for alias in node.names)
+
+
+def first_name(module: str) -> str:
+    """Return the package that a module belongs to."""
+    return module.partition(".")[0]
 
 
 def normal(name: str) -> str:

@@ -2,23 +2,21 @@
 
 The only module that imports pluggy's manager. pluggy is used once, synchronously, at start-up: each
 implementation is called in its own ``try``, for plugins sorted by name; what it returns is checked.
-All faults of a stage are listed at once, because a payments server without its audit plugin is not
-"degraded", it is wrong.
+All faults are listed at once, because a payments server without its audit plugin is not "degraded", it
+is wrong. A plugin at fault is asked nothing further; the others are, so that their faults show too.
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
-from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, entry_points, version
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 import pluggy
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 from fintech_kernel import hooks
+from fintech_kernel.compatibility import compatibility_lines
 from fintech_kernel.errors import StartupFault
 from fintech_kernel.hooks import (
     AuditSink,
@@ -38,12 +36,10 @@ from fintech_kernel.hooks import (
     ServiceProvider,
     SettingsSpec,
 )
+from fintech_kernel.plugins import Declared, Plugin, clashes, duplicates, origin
 
 if TYPE_CHECKING:
     from fintech_kernel.context import AppContext
-
-CHECKED_REQUIREMENTS: Final = ("fintech-", "pluggy")
-"""Distributions whose declared ranges are checked against what is installed."""
 
 
 class Named(Protocol):
@@ -58,40 +54,26 @@ class Named(Protocol):
 Item = TypeVar("Item", bound=Named)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plugin:
-    """A loaded plugin and where it came from."""
-
-    name: str
-    distribution: str
-    version: str
-    hooks: tuple[str, ...]
-    manifest: PluginManifest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Declared:
-    """A declaration with the plugin that made it."""
-
-    plugin: Plugin
-    item: Any
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compatibility:
-    """One line of the table plugin / needs / found."""
-
-    plugin: str
-    needs: str
-    found: str
-    is_met: bool
-
-
 class PluginHost:
-    """Plugins, checked. Methods named for the hooks return their declarations, checked."""
+    """Plugins, checked. Methods named for the hooks return their declarations, checked.
 
-    def __init__(self, plugins: Mapping[str, tuple[object, Distribution | None]]) -> None:
+    Each raises ``StartupFault`` with all faults of its hook. A patient host (``create_app``) notes them
+    instead and goes on without the plugins at fault, until it is told to ``refuse_faults``.
+    """
+
+    def __init__(
+        self,
+        plugins: Mapping[str, tuple[object, Distribution | None]],
+        *,
+        faults: Sequence[str] = (),
+        is_patient: bool = False,
+    ) -> None:
         """Register plugins by name.
+
+        Args:
+            plugins: what was loaded, by name.
+            faults: what went wrong with others that could not be loaded.
+            is_patient: note faults, do not raise them one stage after the other.
 
         Raises:
             StartupFault: an unknown hook, a missing or second manifest, a clash of names or prefixes,
@@ -99,31 +81,43 @@ class PluginHost:
         """
         self._manager = pluggy.PluginManager(hooks.PROJECT)
         self._manager.add_hookspecs(FintechHooks)
-        self._distributions = {name: origin for name, (_, origin) in plugins.items()}
-        faults: list[str] = []
+        self._distributions = {name: found for name, (_, found) in plugins.items()}
+        self._is_patient = is_patient
+        self._faults: list[str] = []
+        self._at_fault: set[str] = set()
+        noted = [*faults]
         for name, (plugin, _) in sorted(plugins.items()):
-            self._register(name, plugin, faults)
-        self._plugins = self._load_manifests(sorted(plugins), faults)
-        self.compatibility = tuple(self._compatibility_lines())
-        faults += [
-            f"plugin {line.plugin!r} needs {line.needs}, found {line.found}: install a version in range"
-            for line in self.compatibility
-            if not line.is_met
-        ]
-        if faults:
-            raise StartupFault(faults)
+            self._register(name, plugin, noted)
+        self._plugins = self._load_manifests(sorted(plugins), noted)
+        self.compatibility = tuple(
+            line
+            for plugin in self._plugins
+            if (found := self._distributions.get(plugin.name)) is not None
+            for line in compatibility_lines(plugin.name, found.requires or ())
+        )
+        for line in self.compatibility:
+            if not line.is_met:
+                self._at_fault.add(line.plugin)
+                noted.append(
+                    f"plugin {line.plugin!r} needs {line.needs}, found {line.found}:"
+                    " install a version in range"
+                )
+        self.note(noted)
 
     @classmethod
-    def installed(cls) -> "PluginHost":
+    def installed(cls, *, is_patient: bool = False) -> "PluginHost":
         """Load every plugin of the entry-point group ``fintech.plugins``.
 
         Raises:
             StartupFault: all plugins that cannot be imported, or whose names occur twice, at once.
         """
-        return cls.from_entry_points(entry_points(group=hooks.ENTRY_POINT_GROUP))
+        points = entry_points(group=hooks.ENTRY_POINT_GROUP)
+        return cls.from_entry_points(points, is_patient=is_patient)
 
     @classmethod
-    def from_entry_points(cls, points: Iterable[EntryPoint]) -> "PluginHost":
+    def from_entry_points(
+        cls, points: Iterable[EntryPoint], *, is_patient: bool = False
+    ) -> "PluginHost":
         """Load plugins from entry points.
 
         Raises:
@@ -133,27 +127,28 @@ class PluginHost:
         origins: dict[str, str] = {}
         faults: list[str] = []
         for point in sorted(points, key=lambda point: point.name):
-            origin = point.dist.name if point.dist else "an unknown distribution"
+            offering = point.dist.name if point.dist else "an unknown distribution"
             if point.name in origins:
                 faults.append(
-                    f"plugin {point.name!r} is offered by {origins[point.name]} and by {origin}:"
+                    f"plugin {point.name!r} is offered by {origins[point.name]} and by {offering}:"
                     " uninstall one of them"
                 )
+                loaded.pop(point.name, None)
                 continue
-            origins[point.name] = origin
+            origins[point.name] = offering
             try:
                 loaded[point.name] = (point.load(), point.dist)
             except Exception as error:  # noqa: BLE001 - the host's task is to name the plugin at fault
                 faults.append(
-                    f"plugin {point.name!r} of {origin} cannot be imported:"
+                    f"plugin {point.name!r} of {offering} cannot be imported:"
                     f" {type(error).__name__}: {error}; repair or uninstall it"
                 )
-        if faults:
-            raise StartupFault(faults)
-        return cls(loaded)
+        return cls(loaded, faults=faults, is_patient=is_patient)
 
     @classmethod
-    def of(cls, plugins: Sequence[ModuleType | object]) -> "PluginHost":
+    def of(
+        cls, plugins: Sequence[ModuleType | object], *, is_patient: bool = False
+    ) -> "PluginHost":
         """Use these plugins and no others; each is named by its manifest (tests, embedding).
 
         Raises:
@@ -163,12 +158,38 @@ class PluginHost:
         for plugin in plugins:
             name = str(getattr(plugin, "__name__", type(plugin).__name__))
             named[name] = (plugin, None)
-        return cls(named)
+        return cls(named, is_patient=is_patient)
 
     @property
     def plugins(self) -> tuple[Plugin, ...]:
         """The loaded plugins, sorted by name."""
         return self._plugins
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What a patient host has noted so far."""
+        return tuple(self._faults)
+
+    def note(self, faults: Iterable[str]) -> None:
+        """Take faults that were found: a patient host keeps them.
+
+        Raises:
+            StartupFault: the host is not patient, and there are any.
+        """
+        self._faults += faults
+        if self._faults and not self._is_patient:
+            self.refuse_faults()
+
+    def refuse_faults(self, *more: str) -> None:
+        """End the start where anything is wrong.
+
+        Raises:
+            StartupFault: all faults that were noted, then these.
+        """
+        faults = list(dict.fromkeys([*self._faults, *more]))
+        self._faults = []
+        if faults:
+            raise StartupFault(faults)
 
     def settings(self) -> list[SettingsSpec]:
         """Collect ``fintech_settings``."""
@@ -228,52 +249,75 @@ class PluginHost:
         """Collect ``fintech_routes``, with the plugin of each mount (its prefix is the plugin's)."""
         return self._collect("fintech_routes", RouteMount, context)
 
+    def build_services(self, context: "AppContext") -> None:
+        """Build every service into ``context.services``, each after what it requires and wants.
+
+        Raises:
+            StartupFault: see ``service_providers``; whatever a service cannot be built for.
+        """
+        for one in self._ordered_providers():
+            provider = cast("ServiceProvider", one.item)
+            lacking = [
+                needed for needed in provider.requires if context.services.find(needed) is None
+            ]
+            if lacking or one.plugin.name in self._at_fault:
+                self._at_fault.add(one.plugin.name)
+                continue
+            try:
+                context.services.add(provider.provides, provider.build(context))
+            except StartupFault as fault:
+                self._at_fault.add(one.plugin.name)
+                self.note(fault.faults)
+
     def service_providers(self) -> list[ServiceProvider]:
         """Collect ``fintech_services`` in dependency order.
 
         Raises:
             StartupFault: a required protocol without provider, two providers, or a cycle.
         """
+        return [cast("ServiceProvider", one.item) for one in self._ordered_providers()]
+
+    def _ordered_providers(self) -> list[Declared]:
         declared = self._collect("fintech_services", ServiceProvider)
         providers: dict[type[Any], Declared] = {}
         faults: list[str] = []
         for one in declared:
-            other = providers.get(one.item.provides)
-            if other is not None:
+            other = providers.setdefault(one.item.provides, one)
+            if other is not one:
+                self._at_fault.add(one.plugin.name)
                 faults.append(
-                    f"{one.item.provides.__name__} is provided by {_origin(other.plugin)} and by"
-                    f" {_origin(one.plugin)}: uninstall one of them"
+                    f"{one.item.provides.__name__} is provided by {origin(other.plugin)} and by"
+                    f" {origin(one.plugin)}: uninstall one of them"
                 )
-            providers[one.item.provides] = one
         for one in declared:
-            faults += [
-                f"{_origin(one.plugin)} needs {needed.__name__}, which nothing installed provides:"
-                f" install {PROVIDER_HINTS.get(needed.__name__, 'a package that provides it')}"
-                for needed in one.item.requires
-                if needed not in providers
-            ]
-        if faults:
-            raise StartupFault(faults)
+            for needed in one.item.requires:
+                if needed not in providers:
+                    self._at_fault.add(one.plugin.name)
+                    hint = PROVIDER_HINTS.get(needed.__name__, "a package that provides it")
+                    faults.append(
+                        f"{origin(one.plugin)} needs {needed.__name__}, which nothing installed"
+                        f" provides: install {hint}"
+                    )
+        self.note(faults)
         graph = {
-            one.item.provides: [
-                *one.item.requires,
-                *(wanted for wanted in one.item.wants if wanted in providers),
+            protocol: [
+                needed for needed in (*one.item.requires, *one.item.wants) if needed in providers
             ]
-            for one in declared
+            for protocol, one in providers.items()
         }
         try:
-            order = tuple(TopologicalSorter(graph).static_order())
+            return [providers[protocol] for protocol in TopologicalSorter(graph).static_order()]
         except CycleError as error:
             names = " -> ".join(protocol.__name__ for protocol in error.args[1])
-            raise StartupFault([f"services need one another in a circle: {names}"]) from error
-        return [cast("ServiceProvider", providers[protocol].item) for protocol in order]
+            self.refuse_faults(f"services need one another in a circle: {names}")
+            raise  # refuse_faults has raised
 
     def _register(self, name: str, plugin: object, faults: list[str]) -> None:
         try:
             self._manager.register(plugin, name=name)
             self._manager.check_pending()
         except pluggy.PluginValidationError as error:
-            faults.append(f"plugin {name!r}: {error}")
+            faults.append(f"plugin {name!r}: {_in_one_line(error)}")
             if self._manager.has_plugin(name):
                 self._manager.unregister(name=name)
 
@@ -294,19 +338,19 @@ class PluginHost:
                     f"plugin {name!r} must yield exactly one PluginManifest from fintech_plugins"
                 )
                 continue
-            origin = self._distributions.get(name)
+            found = self._distributions.get(name)
             plugins.append(
                 Plugin(
                     name=name,
-                    distribution=origin.name if origin else name,
-                    version=origin.version if origin else "",
+                    distribution=found.name if found else name,
+                    version=found.version if found else "",
                     hooks=used,
                     manifest=manifests[0],
                 )
             )
-        faults += _clashes(plugins, "name", lambda plugin: plugin.manifest.name)
-        faults += _clashes(plugins, "table prefix", lambda plugin: plugin.manifest.table_prefix)
-        faults += _clashes(plugins, "route prefix", lambda plugin: plugin.manifest.route_prefix)
+        for clash, name in clashes(plugins):
+            faults.append(clash)
+            self._at_fault.add(name)
         return tuple(plugins)
 
     def _items(self, hook: str, item_type: type[Item], *arguments: object) -> list[Item]:
@@ -320,22 +364,26 @@ class PluginHost:
         """
         faults: list[str] = []
         declared: list[Declared] = []
-        plugins = {plugin.name: plugin for plugin in self._plugins}
+        asked = {one.name: one for one in self._plugins if one.name not in self._at_fault}
         caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
         for implementation in sorted(caller.get_hookimpls(), key=lambda one: one.plugin_name):
-            plugin = plugins[implementation.plugin_name]
+            plugin = asked.get(implementation.plugin_name)
+            if plugin is None:
+                continue
             for item in self._call(hook, plugin.name, implementation, arguments, faults):
                 if isinstance(item, item_type):
                     declared.append(Declared(plugin=plugin, item=item))
                 else:
+                    self._at_fault.add(plugin.name)
                     faults.append(
                         f"{hook} of plugin {plugin.name!r} yielded {type(item).__name__},"
                         f" not {item_type.__name__}"
                     )
-        faults += _duplicates(hook, declared)
-        if faults:
-            raise StartupFault(faults)
-        return declared
+        twice = duplicates(hook, declared)
+        faults += [line for line, _ in twice]
+        self._at_fault.update(second.plugin.name for _, second in twice)
+        self.note(faults)
+        return [one for one in declared if all(one is not second for _, second in twice)]
 
     def _call(
         self,
@@ -351,23 +399,14 @@ class PluginHost:
             if inspect.isawaitable(returned) or inspect.isasyncgen(returned):
                 if inspect.iscoroutine(returned):
                     returned.close()
+                self._at_fault.add(name)
                 faults.append(f"{hook} of plugin {name!r} must not be async")
                 return []
             return list(returned or ())
         except Exception as error:  # noqa: BLE001 - the host's task is to name the plugin at fault
+            self._at_fault.add(name)
             faults.append(f"{hook} of plugin {name!r} raised {type(error).__name__}: {error}")
             return []
-
-    def _compatibility_lines(self) -> Iterable[Compatibility]:
-        for plugin in self._plugins:
-            origin = self._distributions.get(plugin.name)
-            for text in (origin.requires if origin else None) or ():
-                requirement = Requirement(text)
-                if not canonicalize_name(requirement.name).startswith(CHECKED_REQUIREMENTS):
-                    continue
-                if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
-                    continue
-                yield _compatibility(plugin.name, requirement)
 
 
 PROVIDER_HINTS: Final[Mapping[str, str]] = {
@@ -377,42 +416,5 @@ PROVIDER_HINTS: Final[Mapping[str, str]] = {
 """Which package of ours provides what, for the error message."""
 
 
-def _compatibility(plugin: str, requirement: Requirement) -> Compatibility:
-    needs = f"{requirement.name}{requirement.specifier}"
-    try:
-        found = version(requirement.name)
-    except PackageNotFoundError:
-        return Compatibility(plugin=plugin, needs=needs, found="nothing", is_met=False)
-    is_met = requirement.specifier.contains(found, prereleases=True)
-    return Compatibility(plugin=plugin, needs=needs, found=found, is_met=is_met)
-
-
-def _duplicates(hook: str, declared: Sequence[Declared]) -> list[str]:
-    seen: dict[str, Declared] = {}
-    faults: list[str] = []
-    for one in declared:
-        other = seen.setdefault(one.item.name, one)
-        if other is not one:
-            faults.append(
-                f"{hook}: {one.item.name!r} is declared by {_origin(other.plugin)} and by"
-                f" {_origin(one.plugin)}"
-            )
-    return faults
-
-
-def _clashes(plugins: Sequence[Plugin], what: str, value: Callable[[Plugin], str]) -> list[str]:
-    seen: dict[str, Plugin] = {}
-    faults: list[str] = []
-    for plugin in plugins:
-        if not value(plugin):
-            continue
-        other = seen.setdefault(value(plugin), plugin)
-        if other is not plugin:
-            faults.append(
-                f"{what} {value(plugin)!r} is used by {_origin(other)} and by {_origin(plugin)}"
-            )
-    return faults
-
-
-def _origin(plugin: Plugin) -> str:
-    return plugin.distribution if plugin.distribution != plugin.name else f"plugin {plugin.name!r}"
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -121,6 +121,41 @@ def test_a_processor_whose_name_cannot_be_an_account_is_a_fault() -> None:
     assert "'mobile-money:eu'" in faults_of(plugin(fintech_processors=fintech_processors))
 
 
+def test_faults_of_every_stage_are_listed_at_once_and_the_healthy_are_asked_on() -> None:
+    router = APIRouter(route_class=StrictJsonRoute)
+
+    @router.get("")
+    async def open_bricks() -> None:
+        """Nobody said who may."""
+
+    def broken() -> list[Permission]:
+        raise ValueError("torn")
+
+    def never_asked(context: Any) -> list[Job]:
+        raise AssertionError("a plugin at fault is asked nothing further")
+
+    def jobs(context: Any) -> list[Job]:
+        return ["tidy up"]  # pyright: ignore[reportReturnType] - what the test is about
+
+    def fintech_migrations() -> list[MigrationSet]:
+        statement = "CREATE TABLE IF NOT EXISTS toys (id TEXT NOT NULL PRIMARY KEY)"
+        migration = Migration(number=1, name="grab", statements=(statement,))
+        return [MigrationSet(name="games", migrations=(migration,))]
+
+    faults = faults_of(
+        plugin("bricks", fintech_routes=routes(router)),
+        plugin("dolls", fintech_permissions=broken, fintech_jobs=never_asked),
+        plugin("games", fintech_migrations=fintech_migrations),
+        plugin("kites", fintech_jobs=jobs),
+    )
+    assert faults.splitlines() == [
+        "fintech_permissions of plugin 'dolls' raised ValueError: torn",
+        "fintech_jobs of plugin 'kites' yielded str, not Job",
+        "plugin 'games' creates 'toys': its tables and indexes must start with 'games_'",
+        "GET /v1/bricks of bricks: requires no permission and is not listed public",
+    ]
+
+
 async def test_jobs_of_plugins_run_while_the_app_does_and_end_with_it(database_url: str) -> None:
     ran, runs = asyncio.Event(), 0
 

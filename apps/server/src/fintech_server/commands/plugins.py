@@ -9,7 +9,9 @@ import typer
 from fintech_server.failures import CommandFailed
 
 if TYPE_CHECKING:
-    from fintech_kernel.host import Compatibility, Plugin, PluginHost
+    from fintech_kernel.compatibility import Compatibility
+    from fintech_kernel.host import PluginHost
+    from fintech_kernel.plugins import Plugin
     from rich.table import Table
 
 HOOK_PREFIX: Final = "fintech_"
@@ -27,21 +29,16 @@ def plugins(
     ] = False,
 ) -> None:
     """Show the installed plugins; exit code 1 where they cannot be served."""
-    from fintech_kernel.errors import StartupFault  # brings the kernel, like the following
-    from fintech_kernel.host import PluginHost
+    from fintech_kernel.host import PluginHost  # brings the kernel, like the following
 
     from fintech_server.story import console
 
     shown = console()
-    faults: list[str] = []
-    try:
-        host = PluginHost.installed()
-        faults += _assembly_faults(host) if check else []
-        shown.print(_table(host.plugins, faults))
-        shown.print(_compatibility_table(host.compatibility))
-    except StartupFault as fault:
-        faults += fault.faults
-        shown.print(_table_of_entry_points(faults))
+    host = PluginHost.installed(is_patient=True)
+    is_loaded = not host.faults
+    faults = _assembly_faults(host) if check else host.faults
+    shown.print(_table(host.plugins, faults) if is_loaded else _table_of_entry_points(faults))
+    shown.print(_compatibility_table(host.compatibility))
     if faults:
         raise CommandFailed(*faults)
     if check:
@@ -51,17 +48,15 @@ def plugins(
 def _assembly_faults(host: "PluginHost") -> Sequence[str]:
     """Return the faults of building the whole application with secrets that guard nothing."""
     from fintech_kernel.errors import StartupFault  # see above
-    from fintech_kernel.web.app import migrations
 
     from fintech_server.assembly import assembled
 
+    host.commands()
     try:
         assembled()
-        migrations(host)
-        host.commands()
     except StartupFault as fault:
-        return fault.faults
-    return ()
+        return tuple(dict.fromkeys([*fault.faults, *host.faults]))
+    return host.faults
 
 
 def _table(found: "Sequence[Plugin]", faults: Sequence[str]) -> "Table":

@@ -96,12 +96,29 @@ def create_app(
         overrides: replacements for clock, identifiers, database.
 
     Raises:
-        StartupFault: all faults of the stage that failed, one line each.
+        StartupFault: all faults at once, one line each. A fault that leaves nothing to build on (settings)
+            ends the list: what lies behind it is not known.
     """
-    host = PluginHost.installed() if plugins is None else PluginHost.of(plugins)
-    context = build_context(host, settings=settings, overrides=overrides or Overrides())
+    if plugins is None:
+        host = PluginHost.installed(is_patient=True)
+    else:
+        host = PluginHost.of(plugins, is_patient=True)
+    try:
+        app = _assemble(host, settings=settings, overrides=overrides or Overrides())
+    except StartupFault as fault:
+        host.refuse_faults(*fault.faults)
+        raise
+    host.refuse_faults()
+    return app
+
+
+def _assemble(
+    host: PluginHost, *, settings: Mapping[str, object] | None, overrides: Overrides
+) -> FastAPI:
+    context = build_context(host, settings=settings, overrides=overrides)
     problems = ProblemHandlers(host.errors())
-    jobs = JobRunner(_jobs(host, context) if context.settings.app_jobs else ())
+    declared = _jobs(host, context)  # checked in a process that runs none of them, too
+    jobs = JobRunner(declared if context.settings.app_jobs else ())
     context.events.use_waker(jobs.wake)
     context.denials.use_waker(jobs.wake)
     app = FastAPI(
@@ -200,10 +217,9 @@ def build_context(
     )
     processors = {spec.name: spec.processor for spec in host.processors(context)}
     payout_rails = {spec.name: spec.rail for spec in host.payout_rails(context)}
-    _check_names([*processors, *payout_rails])
+    host.note(_misnamed([*processors, *payout_rails]))
     context = replace(context, processors=processors, payout_rails=payout_rails)
-    for provider in host.service_providers():
-        context.services.add(provider.provides, provider.build(context))
+    host.build_services(context)
     context.access.use_directory(context.services.find(CredentialDirectory))
     handlers: Sequence[OperationHandler] = host.operations(context)
     context.operations.register([*auth.OPERATIONS, *handlers])
@@ -227,22 +243,21 @@ def migrations(host: PluginHost) -> tuple[MigrationSet, ...]:
     """Return the kernel's migrations and every plugin's, whose tables bear its prefix.
 
     Raises:
-        StartupFault: a plugin creates a table outside of its prefix.
+        StartupFault: a plugin creates a table outside of its prefix, and the host is not patient.
     """
     prefixes = {plugin.name: plugin.manifest.table_prefix for plugin in host.plugins}
-    faults = [
+    sets = host.migrations_by_plugin()
+    host.note(
         f"plugin {plugin!r} creates {table!r}: its tables and indexes must start with"
         f" {prefixes[plugin]!r}"
-        for plugin, migration_set in host.migrations_by_plugin()
+        for plugin, migration_set in sets
         for migration in migration_set.migrations
         for statement in migration.statements
         for table in _CREATED.findall(statement)
         if not prefixes[plugin] or not table.startswith(prefixes[plugin])
-    ]
-    if faults:
-        raise StartupFault(faults)
+    )
     ours = MigrationSet(name="fintech-kernel", migrations=MIGRATIONS)
-    return (ours, *(migration_set for _, migration_set in host.migrations_by_plugin()))
+    return (ours, *(migration_set for _, migration_set in sets))
 
 
 async def apply_migrations(database: Database, sets: Sequence[MigrationSet]) -> None:
@@ -257,19 +272,13 @@ async def apply_migrations(database: Database, sets: Sequence[MigrationSet]) -> 
         logger.info("migrations checked", distribution=one.name, count=len(report.applied))
 
 
-def _check_names(names: Sequence[str]) -> None:
-    """Processors and rails are part of ledger accounts and keys.
-
-    Raises:
-        StartupFault: a name with other characters than ids have.
-    """
-    faults = [
+def _misnamed(names: Sequence[str]) -> list[str]:
+    """Return a fault for each name with other characters than ids have: accounts and keys hold them."""
+    return [
         f"processor or rail {name!r} must be named with {OBJECT_ID.pattern}"
         for name in names
         if not OBJECT_ID.fullmatch(name)
     ]
-    if faults:
-        raise StartupFault(faults)
 
 
 def _jobs(host: PluginHost, context: AppContext) -> list[Job]:
@@ -358,7 +367,7 @@ def _mount_routes(app: FastAPI, host: PluginHost, context: AppContext) -> None:
     """Include every router under its plugin's prefix and check the rules of routes.
 
     Raises:
-        StartupFault: all routes that break a rule.
+        StartupFault: all routes that break a rule, where the host is not patient.
     """
     checks = [_database_check(context.database), *host.health_checks(context)]
     app.include_router(health.health_router(checks))
@@ -386,9 +395,14 @@ def _mount_routes(app: FastAPI, host: PluginHost, context: AppContext) -> None:
         app.include_router(mount.router, prefix=prefix, tags=[mount.tag])
         app.openapi_tags.append({"name": mount.tag, "description": mount.tag_description})
         public += mount.public
-    faults = route_faults(app, permissions=context.permissions.names(), public=public)
-    if faults:
-        raise StartupFault(faults)
+    host.note(
+        route_faults(
+            app,
+            permissions=context.permissions.names(),
+            public=public,
+            owners={one.manifest.route_prefix: one.distribution for one in host.plugins},
+        )
+    )
 
 
 def _database_check(database: Database) -> HealthCheck:

@@ -1,6 +1,7 @@
 """Rules that every route of an application keeps, checked before it starts."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from fastapi import FastAPI
@@ -30,7 +31,11 @@ def is_idempotent(dependant: Dependant) -> bool:
 
 
 def route_faults(
-    app: FastAPI, *, permissions: Collection[str], public: Collection[str]
+    app: FastAPI,
+    *,
+    permissions: Collection[str],
+    public: Collection[str],
+    owners: Mapping[str, str] = MappingProxyType({}),
 ) -> list[str]:
     """Return what is wrong with an application's routes, one line each.
 
@@ -38,6 +43,7 @@ def route_faults(
         app: the whole application.
         permissions: names of the declared permissions.
         public: names of operations (their functions) that need no permission.
+        owners: who serves the routes below a prefix.
     """
     faults: list[str] = []
     names: dict[str, str] = {}
@@ -47,7 +53,7 @@ def route_faults(
             if route.name not in _DOCUMENTATION:
                 faults.append(f"{route.path}: only operations of the API are served, no mounts")
             continue
-        name, label = str(route.name), f"{_methods(route)} {route.path_format}"
+        name, label = str(route.name), _label(route, owners)
         if name in names:
             faults.append(f"{label}: operation {name!r} is also {names[name]}; rename one function")
         names[name] = label
@@ -78,8 +84,11 @@ def _own_faults(
         yield "takes an Idempotency-Key and must be a StrictJsonRoute"
 
 
-def _methods(route: RouteContext) -> str:
-    return ",".join(sorted(route.methods or ()))
+def _label(route: RouteContext, owners: Mapping[str, str]) -> str:
+    """Return method, path and, where it is known, who serves it."""
+    path, methods = str(route.path_format), ",".join(sorted(route.methods or ()))
+    of = [owner for prefix, owner in owners.items() if f"{path}/".startswith(f"{prefix}/")]
+    return " of ".join([f"{methods} {path}", *of[:1]])
 
 
 def _shapes(route: RouteContext) -> Iterator[str]:
