@@ -15,6 +15,7 @@ from fintech_kernel.domain.access import Access
 from fintech_kernel.domain.audit_access import AuditAccess
 from fintech_kernel.domain.denials import Denials
 from fintech_kernel.domain.events import Events
+from fintech_kernel.domain.gauges import Gauges
 from fintech_kernel.domain.journal import Journal
 from fintech_kernel.domain.operations import Operations
 from fintech_kernel.domain.permissions import Permissions
@@ -49,6 +50,7 @@ class AppContext:
     audit_access: AuditAccess
     denials: Denials
     metrics: Metrics
+    gauges: Gauges
     permissions: Permissions
     keyring: KeyRing
     access: Access

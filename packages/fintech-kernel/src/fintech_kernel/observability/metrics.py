@@ -4,10 +4,14 @@ Labels are words of our code (kinds, states, handlers, statements), never ids an
 number is bounded by what is installed.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from fintech_dbclient import CallRecord
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from fintech_kernel.hooks import GaugeSet, Sample
+from fintech_kernel.observability.gauges import GaugeBoard
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -21,6 +25,13 @@ class Metrics:
     def __init__(self) -> None:
         registry = CollectorRegistry()
         self._registry = registry
+        self._board = GaugeBoard(registry)
+        self._gauges_read_at = Gauge(
+            "fintech_gauges_read_at_seconds",
+            "When the gauges of a set were last read from tables, UTC seconds.",
+            ("set",),
+            registry=registry,
+        )
         self.operations_finished = Counter(
             "fintech_operations_finished",
             "Operations that ended here, by kind and final state.",
@@ -98,6 +109,21 @@ class Metrics:
         first = call.names[0] if call.names else call.endpoint
         self._database_calls.labels(first, call.outcome.value).inc()
         self._database_seconds.labels(call.endpoint).observe(call.duration_seconds)
+
+    def add_gauges(self, gauges: GaugeSet) -> list[str]:
+        """Register gauges of a set; return those whose names are taken, which are left out."""
+        return self._board.add(gauges)
+
+    def show_gauges(
+        self, gauges: GaugeSet, samples: Sequence[Sample], *, at_seconds: float
+    ) -> None:
+        """Replace what the gauges of a set were.
+
+        Raises:
+            InvariantBroken: a sample is not of the set, or a label is no word; nothing is replaced.
+        """
+        self._board.show(gauges, samples)
+        self._gauges_read_at.labels(gauges.name).set(at_seconds)
 
     def text(self) -> bytes:
         """Return everything as Prometheus reads it."""

@@ -20,8 +20,10 @@ from fintech_kernel.context import AppContext
 from fintech_kernel.contracts.credentials import CredentialDirectory
 from fintech_kernel.domain.access import Access
 from fintech_kernel.domain.audit_access import AuditAccess
+from fintech_kernel.domain.backlog import backlog_gauges
 from fintech_kernel.domain.denials import Denial, Denials
 from fintech_kernel.domain.events import Events
+from fintech_kernel.domain.gauges import Gauges
 from fintech_kernel.domain.jobs import JobRunner, run_once
 from fintech_kernel.domain.journal import Journal
 from fintech_kernel.domain.operations import Operations
@@ -181,6 +183,7 @@ def build_context(
         audit_access=AuditAccess(database=database, clock=clock, identifiers=identifiers),
         denials=Denials(database=database, clock=clock, identifiers=identifiers),
         metrics=counted,
+        gauges=Gauges(metrics=counted, clock=clock),
         permissions=Permissions(
             [
                 *operations.PERMISSIONS,
@@ -208,6 +211,7 @@ def build_context(
     handlers: Sequence[OperationHandler] = host.operations(context)
     context.operations.register([*auth.OPERATIONS, *handlers])
     context.events.subscribe(host.event_handlers(context), host.audit_sinks(context))
+    context.gauges.use([backlog_gauges(database, clock), *host.gauge_sets(context)])
     return context
 
 
@@ -309,12 +313,14 @@ def _jobs(host: PluginHost, context: AppContext) -> list[Job]:
         every_seconds=context.settings.audit_seal_seconds,
         timeout_seconds=SEAL_TIMEOUT_SECONDS,
     )
+    reading = context.gauges.job(every_seconds=context.settings.app_metrics_every_seconds)
     return [
         recovery,
         blanking,
         sealing,
         context.denials.job(),
         *context.events.jobs(),
+        *([reading] if context.settings.metrics_served else []),
         *host.jobs(context),
     ]
 
