@@ -24,6 +24,7 @@ from fintech_kernel.domain.sealing import Sealer
 from fintech_kernel.domain.transparency import TransparencyLog
 from fintech_kernel.identifiers import Identifiers
 from fintech_kernel.observability.metrics import Metrics
+from fintech_kernel.observability.tracing import Tracing
 from fintech_kernel.security.secrets import KeyRing
 from fintech_kernel.security.token_keys import KeySet
 from fintech_kernel.security.tokens import TokenIssuer
@@ -51,6 +52,7 @@ class AppContext:
     denials: Denials
     metrics: Metrics
     gauges: Gauges
+    tracing: Tracing
     permissions: Permissions
     keyring: KeyRing
     access: Access
