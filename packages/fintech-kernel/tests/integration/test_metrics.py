@@ -1,6 +1,7 @@
 """What a running server tells Prometheus, and what it costs the database to be asked: nothing."""
 
 import uuid
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,8 +17,10 @@ from fintech_kernel.hooks import (
     hookimpl,
 )
 from fintech_kernel.host import PluginHost
+from fintech_kernel.infrastructure import queries
 from fintech_kernel.testing.apps import SETTINGS, RunningApp, running_app
 from fintech_kernel.testing.clocks import FrozenClock
+from fintech_kernel.testing.database import database_service
 from fintech_kernel.web.app import Overrides, create_app
 from fintech_kernel.web.background import background_jobs
 
@@ -144,8 +147,6 @@ async def test_what_waits_is_counted_with_its_age(database_url: str) -> None:
 
 
 async def append(app: RunningApp, toy: str, *, occurred_at: int) -> None:
-    from fintech_kernel.infrastructure import queries
-
     entries = Stream(f"/{toy}").next_entries(
         [Draft(type="toy.built", data={})],
         step_key=toy,
@@ -183,3 +184,13 @@ async def test_the_versions_of_plugins_are_told(database_url: str) -> None:
         text = await metrics_of(app)
     assert 'fintech_plugin_installed{plugin="toys",version="-"} 1.0' in text
     assert 'fintech_plugin_installed{plugin="kernel",version="' in text
+
+
+async def test_an_entry_that_was_altered_is_counted_as_an_alarm(tmp_path: Path) -> None:
+    with database_service(f"sqlite:///{tmp_path}/altered.db") as url:
+        async with running_app(database_url=url, plugins=[toys()]) as app:
+            await append(app, "toy_1", occurred_at=1)
+            await write(app, "UPDATE journal SET type = ? WHERE seq = 1", "toy.broken")
+            await app.context.sealer.seal()
+            text = await metrics_of(app)
+    assert 'fintech_alarms_total{event="audit.entry_altered"} 1.0' in text

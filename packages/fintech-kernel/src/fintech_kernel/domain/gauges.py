@@ -40,6 +40,11 @@ class Gauges:
             raise StartupFault([f"two metrics are named {name!r}" for name in taken])
         self._sets += sets
 
+    @property
+    def sets(self) -> tuple[GaugeSet, ...]:
+        """The sets of this process."""
+        return tuple(self._sets)
+
     def job(self, *, every_seconds: float) -> Job:
         """Return the job that reads."""
         longest = max((one.timeout_seconds for one in self._sets), default=0)

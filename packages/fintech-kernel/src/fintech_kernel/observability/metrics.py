@@ -270,10 +270,12 @@ class Metrics:
 
     def _add_process(self) -> None:
         self._job_runs = self._counter(
-            "fintech_job_runs", "Runs of jobs, by how they ended.", ("job", "outcome")
+            "fintech_job_runs", "Runs of jobs, by how they ended.", ("task", "outcome")
         )
         self._job_done_at = self._gauge(
-            "fintech_job_done_at_seconds", "When a job last ended well here, UTC seconds.", ("job",)
+            "fintech_job_done_at_seconds",
+            "When a job last ended well here, UTC seconds.",
+            ("task",),
         )
         self._gauges_read_at = self._gauge(
             "fintech_gauges_read_at_seconds",

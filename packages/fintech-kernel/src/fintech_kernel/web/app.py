@@ -186,6 +186,7 @@ def build_context(
             clock=clock,
             signer=audit_signer(kernel),
             keys_previous=audit_keys_previous(kernel),
+            metrics=counted,
         ),
         transparency=TransparencyLog(database),
         audit_access=AuditAccess(database=database, clock=clock, identifiers=identifiers),
