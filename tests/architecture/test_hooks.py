@@ -111,6 +111,8 @@ async def test_the_example_runs(notes, database_url):
         refused = await app.post("/v1/notes", {"text": "x" * 141}, key="b", headers=merchant)
         await app.deliver_events()
         counted = await app.context.services.get(notes.Notes).count()
+        await app.context.gauges.read()
+        shown = (await app.client.get("/metrics")).text
         ready = await app.client.get("/health/ready")
         document = app.app.openapi()
     assert written.status_code == 201
@@ -119,6 +121,7 @@ async def test_the_example_runs(notes, database_url):
     assert refused.status_code == 422
     assert refused.json()["code"] == "note_too_long"
     assert counted == 1
+    assert "fintech_notes_kept 1.0" in shown
     assert "note.written" in notes.audited
     assert ready.status_code == 200
     assert openapi_faults(document) == []

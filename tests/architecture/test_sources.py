@@ -36,6 +36,7 @@ CONSTANT = re.compile(r"[A-Z][A-Z0-9_]*")
 FLOATS = {
     "fintech_kernel/domain/events.py": "seconds: delays between deliveries",
     "fintech_kernel/domain/execution.py": "seconds: pauses between attempts",
+    "fintech_kernel/domain/gauges.py": "seconds: ages of what waits",
     "fintech_kernel/domain/jobs.py": "seconds: intervals of jobs, with jitter",
     "fintech_kernel/domain/operations.py": "seconds: leases, deadlines and pauses",
     "fintech_ledger/domain/claims.py": "seconds: pauses between attempts",

@@ -10,8 +10,8 @@ Run by ``nox -s "imports(<package>)"`` in an environment that holds the package 
 dependencies and nothing else, so that an undeclared dependency shows. It is no test module: test tools
 bring packages along (pytest brings pluggy) and would mask what is missing.
 
-Left out: ``*.testing.*`` and ``pytest_plugin``, which the extra ``testing`` of a package equips, and
-``__main__``, which runs.
+Left out: ``*.testing.*`` and ``pytest_plugin``, which the extra ``testing`` of a package equips, ``otel``,
+which the extra of its name does, and ``__main__``, which runs.
 """
 
 import ast
@@ -28,7 +28,7 @@ from importlib.metadata import packages_distributions, requires
 from importlib.util import find_spec
 from pathlib import Path
 
-LEFT_OUT = ("testing", "pytest_plugin", "__main__")
+LEFT_OUT = ("testing", "pytest_plugin", "otel", "__main__")
 
 
 def main(package: str) -> int:

@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import APIRouter, FastAPI, Request
 from fintech_kernel.clock import SystemClock
 from fintech_kernel.identifiers import RandomIdentifiers
+from fintech_kernel.observability.metrics import Metrics
 from fintech_kernel.settings import KernelSettings
 from fintech_kernel.strict_json import DEPTH_MAX, INTEGER_MAX
 from fintech_kernel.testing.apps import SETTINGS
@@ -51,7 +52,12 @@ def application() -> FastAPI:
     app.include_router(health_router(()))
     ProblemHandlers(()).install(app)
     install_middleware(
-        app, settings, RandomIdentifiers(clock), clock=clock, on_denied=lambda _denial: None
+        app,
+        settings,
+        RandomIdentifiers(clock),
+        clock=clock,
+        on_denied=lambda _denial: None,
+        metrics=Metrics(),
     )
     return app
 

@@ -15,6 +15,7 @@ from fintech_kernel.domain.access import Access
 from fintech_kernel.domain.audit_access import AuditAccess
 from fintech_kernel.domain.denials import Denials
 from fintech_kernel.domain.events import Events
+from fintech_kernel.domain.gauges import Gauges
 from fintech_kernel.domain.journal import Journal
 from fintech_kernel.domain.operations import Operations
 from fintech_kernel.domain.permissions import Permissions
@@ -23,6 +24,7 @@ from fintech_kernel.domain.sealing import Sealer
 from fintech_kernel.domain.transparency import TransparencyLog
 from fintech_kernel.identifiers import Identifiers
 from fintech_kernel.observability.metrics import Metrics
+from fintech_kernel.observability.tracing import Tracing
 from fintech_kernel.security.secrets import KeyRing
 from fintech_kernel.security.token_keys import KeySet
 from fintech_kernel.security.tokens import TokenIssuer
@@ -49,6 +51,8 @@ class AppContext:
     audit_access: AuditAccess
     denials: Denials
     metrics: Metrics
+    gauges: Gauges
+    tracing: Tracing
     permissions: Permissions
     keyring: KeyRing
     access: Access

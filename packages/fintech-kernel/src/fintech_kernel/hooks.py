@@ -38,6 +38,7 @@ EVENT_ATTEMPTS_MAX: Final = 12
 AUDIT_TIMEOUT_SECONDS: Final = 10.0
 HEALTH_TIMEOUT_SECONDS: Final = 2.0
 JOB_TIMEOUT_SECONDS: Final = 60.0
+GAUGES_TIMEOUT_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +197,42 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gauge:
+    """A number that is read from tables, such as how many settlements wait to be paid.
+
+    ``name`` starts with ``fintech_<plugin>_``. ``labels`` are named words of the code (a status, a kind):
+    never an id, never what somebody sent.
+    """
+
+    name: str
+    summary: str
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """What a gauge is now, for these values of its labels, in their order."""
+
+    gauge: str
+    value: float
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GaugeSet:
+    """Gauges that one ``read`` fills. It is called by a job, never because somebody asks for metrics.
+
+    What ``read`` returns replaces everything that the gauges of the set were; its queries are bounded,
+    whatever the tables hold. Where it fails the gauges stay what they were, and their age tells.
+    """
+
+    name: str
+    gauges: tuple[Gauge, ...]
+    read: Callable[[], Awaitable[Sequence[Sample]]]
+    timeout_seconds: float = GAUGES_TIMEOUT_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommandGroup:
     """A Typer app mounted as ``fintech <name> ...``."""
 
@@ -270,6 +307,10 @@ class FintechHooks:
     @hookspec
     def fintech_jobs(self, context: "AppContext") -> Sequence[Job]:  # pyright: ignore[reportReturnType] - see above
         """Jobs, started with the server and drained when it stops."""
+
+    @hookspec
+    def fintech_metrics(self, context: "AppContext") -> Sequence[GaugeSet]:  # pyright: ignore[reportReturnType] - see above
+        """Gauges of what the plugin's tables hold, read by a job."""
 
     @hookspec
     def fintech_commands(self) -> Sequence[CommandGroup]:  # pyright: ignore[reportReturnType] - see above

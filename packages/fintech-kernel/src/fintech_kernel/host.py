@@ -24,6 +24,7 @@ from fintech_kernel.hooks import (
     ErrorMapping,
     EventHandler,
     FintechHooks,
+    GaugeSet,
     HealthCheck,
     Job,
     MigrationSet,
@@ -36,6 +37,7 @@ from fintech_kernel.hooks import (
     ServiceProvider,
     SettingsSpec,
 )
+from fintech_kernel.observability.gauges import gauge_faults
 from fintech_kernel.plugins import Declared, Plugin, clashes, duplicates, origin
 
 if TYPE_CHECKING:
@@ -244,6 +246,23 @@ class PluginHost:
     def jobs(self, context: "AppContext") -> list[Job]:
         """Collect ``fintech_jobs``."""
         return self._items("fintech_jobs", Job, context)
+
+    def gauge_sets(self, context: "AppContext") -> list[GaugeSet]:
+        """Collect ``fintech_metrics``.
+
+        Raises:
+            StartupFault: a gauge of another plugin's or the kernel's name, or labels that are no words.
+        """
+        declared = self._collect("fintech_metrics", GaugeSet, context)
+        sets = [cast("GaugeSet", one.item) for one in declared]
+        faults = [
+            f"fintech_metrics of plugin {one.plugin.name!r}: {fault}"
+            for one, gauges in zip(declared, sets, strict=True)
+            for fault in gauge_faults(gauges, prefix=f"fintech_{one.plugin.manifest.name}_")
+        ]
+        if faults:
+            raise StartupFault(faults)
+        return sets
 
     def routes(self, context: "AppContext") -> list[Declared]:
         """Collect ``fintech_routes``, with the plugin of each mount (its prefix is the plugin's)."""

@@ -170,6 +170,17 @@ class KernelSettings(BaseSettings):
         description="serve /metrics, without authentication; default: only in development and test",
     )
 
+    app_metrics_every_seconds: Seconds = Field(
+        default=15.0,
+        description="how often gauges are read from tables, where /metrics is served; as often as"
+        " Prometheus asks, for in between nobody would see them",
+    )
+    app_traces: bool = Field(
+        default=False,
+        description="send traces to OpenTelemetry: needs fintech-kernel[otel], and the SDK's own"
+        " variables, such as OTEL_EXPORTER_OTLP_ENDPOINT",
+    )
+
     @model_validator(mode="after")
     def _checks(self) -> "KernelSettings":
         faults = [

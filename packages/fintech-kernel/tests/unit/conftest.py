@@ -19,6 +19,7 @@ from fintech_kernel.hooks import ErrorMapping, Permission
 from fintech_kernel.identifiers import RandomIdentifiers
 from fintech_kernel.infrastructure.tables import MIGRATIONS
 from fintech_kernel.observability.logging import SILENCED, configure_logging
+from fintech_kernel.observability.metrics import Metrics
 from fintech_kernel.security.secrets import KeyRing
 from fintech_kernel.security.tokens import TokenIssuer, TokenVerifier
 from fintech_kernel.settings import KernelSettings
@@ -175,6 +176,7 @@ def new_app(context: Any) -> Callable[..., FastAPI]:
             context.identifiers,
             clock=context.clock,
             on_denied=context.denied.append,
+            metrics=Metrics(),
         )
         return app
 

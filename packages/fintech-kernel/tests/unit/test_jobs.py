@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from fintech_kernel.domain.jobs import JobRunner
+from fintech_kernel.domain.jobs import JobOutcome, JobRunner
 from fintech_kernel.hooks import Job
 
 pytestmark = pytest.mark.anyio
@@ -33,6 +33,42 @@ async def test_a_failing_and_a_hanging_job_do_not_keep_others_from_running() -> 
     ran.clear()
     await asyncio.wait_for(ran.wait(), 2)
     await runner.stop()
+
+
+async def test_every_run_is_told_with_how_it_ended() -> None:
+    told: dict[str, JobOutcome] = {}
+    all_told = asyncio.Event()
+
+    async def fail() -> None:
+        raise ValueError("broken job")
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    async def good() -> None:
+        """Do nothing, well."""
+
+    def on_run(name: str, outcome: JobOutcome) -> None:
+        told[name] = outcome
+        if len(told) == 3:
+            all_told.set()
+
+    runner = JobRunner(
+        [
+            Job(name="fails", run=fail, every_seconds=3_600),
+            Job(name="hangs", run=hang, every_seconds=3_600, timeout_seconds=0.01),
+            Job(name="good", run=good, every_seconds=3_600),
+        ],
+        on_run=on_run,
+    )
+    runner.start()
+    await all_told.wait()
+    await runner.stop()
+    assert told == {
+        "fails": JobOutcome.FAILED,
+        "hangs": JobOutcome.TIMEOUT,
+        "good": JobOutcome.DONE,
+    }
 
 
 async def test_a_job_can_be_woken_before_its_turn() -> None:

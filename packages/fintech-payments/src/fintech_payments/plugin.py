@@ -20,6 +20,7 @@ from fintech_kernel.errors import FintechError, StartupFault
 from fintech_kernel.hooks import (
     ErrorMapping,
     EventHandler,
+    GaugeSet,
     Job,
     MigrationSet,
     OperationHandler,
@@ -46,6 +47,7 @@ from fintech_payments.domain.alarms import ALARMING, Alarms
 from fintech_payments.domain.callbacks import Callbacks
 from fintech_payments.domain.dispute_service import Disputes
 from fintech_payments.domain.expiry import Expiry
+from fintech_payments.domain.gauges import payment_gauges
 from fintech_payments.domain.inquiry import Inquiry
 from fintech_payments.domain.projection import PaymentProjection
 from fintech_payments.domain.resolution import Resolution
@@ -353,6 +355,12 @@ def fintech_jobs(context: AppContext) -> Sequence[Job]:
             if context.settings.app_env is not Environment.PRODUCTION
         ),
     ]
+
+
+@hookimpl
+def fintech_metrics(context: AppContext) -> Sequence[GaugeSet]:
+    """Say how many calls to processors are unanswered, and for how long."""
+    return [payment_gauges(context.database, context.clock)]
 
 
 def _sandbox_callbacks(context: AppContext, name: str) -> Job:

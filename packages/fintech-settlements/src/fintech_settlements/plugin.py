@@ -19,6 +19,7 @@ from fintech_kernel.errors import StartupFault
 from fintech_kernel.hooks import (
     ErrorMapping,
     EventHandler,
+    GaugeSet,
     MigrationSet,
     OperationHandler,
     PayoutRailSpec,
@@ -34,6 +35,7 @@ from fintech_kernel.settings import Environment
 from fintech_settlements.api import routes
 from fintech_settlements.api.schemas import present_created, present_settlement
 from fintech_settlements.domain import errors, service
+from fintech_settlements.domain.gauges import settlement_gauges
 from fintech_settlements.domain.projection import SettlementProjection
 from fintech_settlements.domain.service import Settlements
 from fintech_settlements.domain.workflows import SettlementWorkflows
@@ -188,6 +190,12 @@ def fintech_routes(context: AppContext) -> Sequence[RouteMount]:
             tag_description="Batches of ledger lines, their statements and payouts.",
         )
     ]
+
+
+@hookimpl
+def fintech_metrics(context: AppContext) -> Sequence[GaugeSet]:
+    """Say how many settlements wait for somebody, and for how long."""
+    return [settlement_gauges(context.database, context.clock)]
 
 
 def _build_settlements(context: AppContext) -> Settlements:

@@ -2,8 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Final, TypeAlias
 
 from fintech_dbclient.deadlines import new_deadline
 from loguru import logger
@@ -17,11 +18,30 @@ Whatever a job does can be cut off anywhere and is taken up by the next process.
 """
 
 
+class JobOutcome(StrEnum):
+    """How a run of a job ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+
+
+OnRun: TypeAlias = Callable[[str, JobOutcome], None]
+"""Told of every run of a job when it ended, by the job's name."""
+
+
 class JobRunner:
     """Runs each job in a task of its own: one that fails or hangs delays no other."""
 
-    def __init__(self, jobs: Sequence[Job], *, jitter: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        *,
+        jitter: random.Random | None = None,
+        on_run: OnRun = lambda _name, _outcome: None,
+    ) -> None:
         self._jobs = tuple(jobs)
+        self._on_run = on_run
         self._jitter = jitter or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._wakers = {job.name: asyncio.Event() for job in jobs}
         self._stopping = False
@@ -55,7 +75,7 @@ class JobRunner:
         waker = self._wakers[job.name]
         while not self._stopping:
             waker.clear()
-            await run_once(job)
+            self._on_run(job.name, await run_once(job))
             pause = job.every_seconds * self._jitter.uniform(0.9, 1.1)
             try:
                 async with asyncio.timeout(pause):
@@ -64,7 +84,7 @@ class JobRunner:
                 continue
 
 
-async def run_once(job: Job) -> None:
+async def run_once(job: Job) -> JobOutcome:
     """Run a job once within its time; what goes wrong is logged and left to the next turn."""
     try:
         with new_deadline(job.timeout_seconds):
@@ -72,5 +92,8 @@ async def run_once(job: Job) -> None:
                 await job.run()
     except TimeoutError:
         logger.warning("job ran out of time", job=job.name, timeout_seconds=job.timeout_seconds)
+        return JobOutcome.TIMEOUT
     except Exception as error:  # noqa: BLE001 - a job's fault is its own; the loop goes on
         logger.opt(exception=error).error("job failed", job=job.name)
+        return JobOutcome.FAILED
+    return JobOutcome.DONE

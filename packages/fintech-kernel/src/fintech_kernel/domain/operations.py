@@ -42,6 +42,7 @@ from fintech_kernel.identifiers import Identifiers
 from fintech_kernel.infrastructure import queries
 from fintech_kernel.observability.context import current_request_id, note_operation
 from fintech_kernel.observability.metrics import Metrics
+from fintech_kernel.observability.tracing import NO_TRACING, Span, Tracing
 
 POLL_SECONDS_MAX: Final = 0.1
 """Longest pause (full jitter) between looks at an operation that somebody else runs."""
@@ -134,10 +135,12 @@ class Operations:
         on_finished: Callable[[], None] = lambda: None,
         jitter: random.Random | None = None,
         metrics: Metrics | None = None,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         self._database = database
         self._clock = clock
         self._identifiers = identifiers
+        self._tracing = tracing
         self._lease_milliseconds = int(lease_seconds * MILLISECONDS_PER_SECOND)
         self._attempt_seconds = attempt_seconds
         self._wait_seconds = wait_seconds
@@ -180,7 +183,7 @@ class Operations:
             OtherVersion: a server of another version has to go on with it.
             OutcomeUnknown: it is recorded, or may be, and will be finished if so.
         """
-        return await asyncio.shield(self._in_own_task(self._claim_and_run(call)))
+        return await asyncio.shield(self._in_own_task(self._claim_and_run_traced(call)))
 
     async def find(self, operation_id: str) -> OperationRecord | None:
         """Return an operation's record."""
@@ -271,6 +274,12 @@ class Operations:
                     count=count,
                     alarm=True,
                 )
+
+    async def _claim_and_run_traced(self, call: OperationCall) -> Answer:
+        with self._tracing.span(f"operation {call.kind}") as span:
+            answer = await self._claim_and_run(call)
+            _note_answer(span, answer)
+            return answer
 
     async def _claim_and_run(self, call: OperationCall) -> Answer:
         with new_deadline(self._attempt_seconds):
@@ -371,7 +380,10 @@ class Operations:
         except DatabaseError as error:
             raise OutcomeUnknown(record.operation_id) from error
         taken = OperationRecord.from_row(read_back.unwrap().rows[0])
-        return taken if taken.nonce == nonce else None
+        if taken.nonce != nonce:
+            return None
+        self._metrics.operations_taken_over.labels(taken.kind).inc()
+        return taken
 
     async def _execute(
         self, record: OperationRecord, handler: OperationHandler, *, opened: Sequence[Result] | None
@@ -412,7 +424,11 @@ class Operations:
         except asyncio.CancelledError:
             await self._hand_back(record, reason=STOPPING)
             raise
-        self._metrics.operations_finished.labels(record.kind, finished.state.value).inc()
+        self._metrics.operation_finished(
+            kind=record.kind,
+            state=finished.state.value,
+            age_milliseconds=self._clock.now_milliseconds() - record.created_at,
+        )
         self._on_finished()
         return Answer(
             operation_id=operation_id,
@@ -468,10 +484,14 @@ class Operations:
 
     async def _recover_one(self, record: OperationRecord) -> None:
         try:
-            with new_deadline(self._attempt_seconds):
+            with (
+                self._tracing.span(f"operation {record.kind}") as span,
+                new_deadline(self._attempt_seconds),
+            ):
                 taken = await self._take_over(record)
                 if taken is not None:
-                    await self._execute(taken, self._handlers[taken.kind], opened=None)
+                    handler = self._handlers[taken.kind]
+                    _note_answer(span, await self._execute(taken, handler, opened=None))
         except (DatabaseError, OutcomeUnknown, OperationRunning, RaceLost):
             return  # handed back and logged; the next pass comes
         except Exception as error:  # noqa: BLE001 - one broken operation must not stop the others
@@ -496,6 +516,12 @@ class Operations:
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(_retrieve_exception)
         return task
+
+
+def _note_answer(span: Span, answer: Answer) -> None:
+    span.note("fintech.operation_id", answer.operation_id)
+    span.note("fintech.state", answer.state.value)
+    span.note("fintech.replayed", answer.replayed)
 
 
 def _retrieve_exception(task: "asyncio.Task[Answer]") -> None:

@@ -26,6 +26,7 @@ from fintech_kernel.domain.merkle import RightEdge
 from fintech_kernel.domain.tree_store import TreeStore
 from fintech_kernel.errors import InvariantBroken
 from fintech_kernel.infrastructure import audit_queries
+from fintech_kernel.observability.metrics import Metrics
 
 SEAL_BATCH: Final = 500
 """Entries of one insert."""
@@ -38,6 +39,9 @@ BATCHES_PER_HEAD: Final = 20
 
 SEAL_TIMEOUT_SECONDS: Final = 60
 
+ENTRY_ALTERED: Final = "audit.entry_altered"
+"""The alarm of an entry that does not match its hash; the log's verifier names it too."""
+
 
 class Sealer:
     """Seals what the journal holds. Its memory is the tree's right edge; everything else is in tables."""
@@ -49,10 +53,12 @@ class Sealer:
         clock: Clock,
         signer: Signer,
         keys_previous: Sequence[VerificationKey] = (),
+        metrics: Metrics | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._signer = signer
+        self._metrics = metrics or Metrics()
         self._trusted = (signer.verification_key, *keys_previous)
         self._store = TreeStore(database)
         self._edge: RightEdge | None = None
@@ -93,6 +99,8 @@ class Sealer:
         if not unsealed.rows:
             return False
         batch = [leaf_of(row) for row in unsealed.rows]
+        for leaf in batch:
+            self._check(leaf)
         rows = [_position_row(edge.size + offset, leaf) for offset, leaf in enumerate(batch)]
         try:
             await self._database.execute(audit_queries.insert_positions(rows))
@@ -100,6 +108,14 @@ class Sealer:
             logger.debug("positions are taken: reading what stands", count=len(rows))
         await self._flag_what_stands([str(leaf["entry_id"]) for leaf in batch])
         return True
+
+    def _check(self, leaf: Leaf) -> None:
+        """Alarm where an entry was changed. It is sealed as it stands: the log records what is there."""
+        if not keeps_its_hash(leaf):
+            self._metrics.alarms.labels(ENTRY_ALTERED).inc()
+            logger.error(
+                "entry does not match its hash", entry_id=str(leaf["entry_id"]), alarm=True
+            )
 
     async def _flag_what_stands(self, entry_ids: Sequence[str]) -> None:
         standing = await self._database.execute(audit_queries.positions_of(entry_ids))
@@ -194,9 +210,6 @@ class Sealer:
 
 
 def _position_row(position: int, leaf: Leaf) -> tuple[Value, ...]:
-    if not keeps_its_hash(leaf):
-        # It is sealed as it stands: the log records what is there, and its verifier names the entry.
-        logger.error("entry does not match its hash", entry_id=str(leaf["entry_id"]), alarm=True)
     hints = hints_of(leaf)
     return (
         position,

@@ -4,10 +4,12 @@ Everything is built here, once, from the settings down; there are no globals and
 import. The order is the architecture: plugins, settings, context, services, operations, routes.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from random import Random
 from typing import Final, cast
 
@@ -15,29 +17,25 @@ from fastapi import FastAPI
 from fintech_dbclient import CallRecord, Database, HttpDatabase, OnCall, migrate
 from loguru import logger
 
-from fintech_kernel.clock import MILLISECONDS_PER_SECOND, Clock, SystemClock
+from fintech_kernel.clock import Clock, SystemClock
 from fintech_kernel.context import AppContext
 from fintech_kernel.contracts.credentials import CredentialDirectory
 from fintech_kernel.domain.access import Access
 from fintech_kernel.domain.audit_access import AuditAccess
+from fintech_kernel.domain.backlog import backlog_gauges
 from fintech_kernel.domain.denials import Denial, Denials
 from fintech_kernel.domain.events import Events
+from fintech_kernel.domain.gauges import Gauges
 from fintech_kernel.domain.jobs import JobRunner, run_once
 from fintech_kernel.domain.journal import Journal
 from fintech_kernel.domain.operations import Operations
 from fintech_kernel.domain.permissions import Permissions
-from fintech_kernel.domain.retention import (
-    RETENTION_EVERY_SECONDS,
-    RETENTION_TIMEOUT_SECONDS,
-    Retention,
-)
 from fintech_kernel.domain.revocations import Revocations
-from fintech_kernel.domain.sealing import SEAL_TIMEOUT_SECONDS, Sealer
+from fintech_kernel.domain.sealing import Sealer
 from fintech_kernel.domain.transparency import TransparencyLog
 from fintech_kernel.errors import StartupFault
 from fintech_kernel.hooks import (
     HealthCheck,
-    Job,
     MigrationSet,
     OperationHandler,
     RouteMount,
@@ -47,7 +45,9 @@ from fintech_kernel.host import PluginHost
 from fintech_kernel.identifiers import OBJECT_ID, Identifiers, RandomIdentifiers
 from fintech_kernel.infrastructure.tables import MIGRATIONS
 from fintech_kernel.observability.context import current_request_id
-from fintech_kernel.observability.metrics import Metrics
+from fintech_kernel.observability.metrics import NONE, Metrics
+from fintech_kernel.observability.outside import TracedDatabase, watched_processor, watched_rail
+from fintech_kernel.observability.tracing import NO_TRACING, Tracing
 from fintech_kernel.security.audit_keys import audit_keys_previous, audit_signer
 from fintech_kernel.security.grants import ClientCredentials
 from fintech_kernel.security.key_sets import key_set
@@ -57,14 +57,14 @@ from fintech_kernel.security.tokens import TokenIssuer, TokenVerifier
 from fintech_kernel.settings import KernelSettings, load_settings
 from fintech_kernel.web import audit, auth, health, metrics, operations, token_grants
 from fintech_kernel.web.admission import OnDenied
+from fintech_kernel.web.background import background_jobs, job_counter
 from fintech_kernel.web.middleware import install_middleware
 from fintech_kernel.web.openapi import install_openapi
 from fintech_kernel.web.problems import ProblemHandlers
 from fintech_kernel.web.route_rules import route_faults
 
 KERNEL: Final = "kernel"
-RECOVERY_EVERY_SECONDS: Final = 2.0
-RECOVERY_TIMEOUT_SECONDS: Final = 120.0
+DISTRIBUTION: Final = "fintech-kernel"
 
 _CREATED: Final = re.compile(
     r"CREATE\s+(?:TABLE|INDEX)\s+IF\s+NOT\s+EXISTS\s+([a-z_0-9]+)", re.IGNORECASE
@@ -79,6 +79,7 @@ class Overrides:
     identifiers: Identifiers | None = None
     database: Database | None = None
     on_database_call: OnCall | None = None
+    tracing: Tracing | None = None
     jitter: Random | None = None
 
 
@@ -117,8 +118,11 @@ def _assemble(
 ) -> FastAPI:
     context = build_context(host, settings=settings, overrides=overrides)
     problems = ProblemHandlers(host.errors())
-    declared = _jobs(host, context)  # checked in a process that runs none of them, too
-    jobs = JobRunner(declared if context.settings.app_jobs else ())
+    declared = background_jobs(host, context)  # checked in a process that runs none of them, too
+    jobs = JobRunner(
+        declared if context.settings.app_jobs else (),
+        on_run=job_counter(context),
+    )
     context.events.use_waker(jobs.wake)
     context.denials.use_waker(jobs.wake)
     app = FastAPI(
@@ -143,6 +147,8 @@ def _assemble(
         context.identifiers,
         clock=context.clock,
         on_denied=_denial_counter(context),
+        metrics=context.metrics,
+        tracing=context.tracing,
     )
     return app
 
@@ -161,8 +167,11 @@ def build_context(
     clock = overrides.clock or SystemClock()
     identifiers = overrides.identifiers or RandomIdentifiers(clock)
     counted = Metrics()
+    tracing = overrides.tracing or _tracing(kernel)
     on_call = _both(counted.database_call, overrides.on_database_call)
     database = overrides.database or open_database(kernel, on_call=on_call)
+    if tracing is not NO_TRACING:
+        database = TracedDatabase(database, tracing)
     jitter = overrides.jitter or Random()  # noqa: S311 - spreads load, guards nothing
     events = Events(
         database=database, clock=clock, identifiers=identifiers, jitter=jitter, metrics=counted
@@ -178,6 +187,7 @@ def build_context(
         on_finished=events.wake,
         jitter=jitter,
         metrics=counted,
+        tracing=tracing,
     )
     context = AppContext(
         settings=kernel,
@@ -193,11 +203,14 @@ def build_context(
             clock=clock,
             signer=audit_signer(kernel),
             keys_previous=audit_keys_previous(kernel),
+            metrics=counted,
         ),
         transparency=TransparencyLog(database),
         audit_access=AuditAccess(database=database, clock=clock, identifiers=identifiers),
         denials=Denials(database=database, clock=clock, identifiers=identifiers),
         metrics=counted,
+        gauges=Gauges(metrics=counted, clock=clock),
+        tracing=tracing,
         permissions=Permissions(
             [
                 *operations.PERMISSIONS,
@@ -215,16 +228,52 @@ def build_context(
         token_issuer=_token_issuer(kernel, clock, identifiers, token_keys),
         jitter=jitter,
     )
-    processors = {spec.name: spec.processor for spec in host.processors(context)}
-    payout_rails = {spec.name: spec.rail for spec in host.payout_rails(context)}
-    host.note(_misnamed([*processors, *payout_rails]))
-    context = replace(context, processors=processors, payout_rails=payout_rails)
+    context = _with_parties(host, context)
     host.build_services(context)
     context.access.use_directory(context.services.find(CredentialDirectory))
     handlers: Sequence[OperationHandler] = host.operations(context)
     context.operations.register([*auth.OPERATIONS, *handlers])
     context.events.subscribe(host.event_handlers(context), host.audit_sinks(context))
+    context.gauges.use([backlog_gauges(database, clock), *host.gauge_sets(context)])
+    for plugin in host.plugins:
+        counted.plugins.labels(plugin.manifest.name, plugin.version or NONE).set(1)
+    counted.plugins.labels(KERNEL, version(DISTRIBUTION)).set(1)
     return context
+
+
+def _with_parties(host: PluginHost, context: AppContext) -> AppContext:
+    """Return the context with every processor and rail, watched; names that will not do are noted."""
+    processors = {spec.name: spec.processor for spec in host.processors(context)}
+    rails = {spec.name: spec.rail for spec in host.payout_rails(context)}
+    host.note(_misnamed([*processors, *rails]))
+    metrics, tracing = context.metrics, context.tracing
+    return replace(
+        context,
+        processors={
+            name: watched_processor(one, metrics=metrics, tracing=tracing)
+            for name, one in processors.items()
+        },
+        payout_rails={
+            name: watched_rail(one, metrics=metrics, tracing=tracing) for name, one in rails.items()
+        },
+    )
+
+
+def _tracing(settings: KernelSettings) -> Tracing:
+    """Return what traces.
+
+    Raises:
+        StartupFault: it is wanted and not installed.
+    """
+    if not settings.app_traces:
+        return NO_TRACING
+    try:
+        from fintech_kernel.observability.otel import exporting  # brings OpenTelemetry
+    except ImportError as error:
+        raise StartupFault(
+            ["APP_TRACES needs OpenTelemetry: install fintech-kernel[otel], or set it to false"]
+        ) from error
+    return exporting()
 
 
 def open_database(settings: KernelSettings, *, on_call: OnCall | None = None) -> HttpDatabase:
@@ -278,53 +327,6 @@ def _misnamed(names: Sequence[str]) -> list[str]:
         f"processor or rail {name!r} must be named with {OBJECT_ID.pattern}"
         for name in names
         if not OBJECT_ID.fullmatch(name)
-    ]
-
-
-def _jobs(host: PluginHost, context: AppContext) -> list[Job]:
-    async def recover() -> None:
-        await context.operations.recover()
-
-    recovery = Job(
-        name="operations.recover",
-        run=recover,
-        every_seconds=RECOVERY_EVERY_SECONDS,
-        timeout_seconds=RECOVERY_TIMEOUT_SECONDS,
-    )
-    retention = Retention(
-        database=context.database,
-        clock=context.clock,
-        days=context.settings.operation_retention_days,
-    )
-
-    async def retain() -> None:
-        await retention.run()
-
-    async def seal() -> None:
-        head = await context.sealer.seal()
-        if head is not None:
-            context.metrics.audit_log_size.set(head.size)
-            context.metrics.audit_signed_at_seconds.set(head.signed_at / MILLISECONDS_PER_SECOND)
-
-    blanking = Job(
-        name="operations.retention",
-        run=retain,
-        every_seconds=RETENTION_EVERY_SECONDS,
-        timeout_seconds=RETENTION_TIMEOUT_SECONDS,
-    )
-    sealing = Job(
-        name="audit.seal",
-        run=seal,
-        every_seconds=context.settings.audit_seal_seconds,
-        timeout_seconds=SEAL_TIMEOUT_SECONDS,
-    )
-    return [
-        recovery,
-        blanking,
-        sealing,
-        context.denials.job(),
-        *context.events.jobs(),
-        *host.jobs(context),
     ]
 
 
@@ -426,5 +428,6 @@ def _lifespan(context: AppContext, sets: Sequence[MigrationSet], jobs: JobRunner
             await context.operations.drain()
             await run_once(context.denials.job())
             await context.database.close()
+            await asyncio.to_thread(context.tracing.close)
 
     return lifespan

@@ -5,7 +5,6 @@ fails inside can leave otherwise than as a fixed problem document.
 """
 
 import re
-import secrets
 import time
 from collections.abc import Iterator
 from typing import Final
@@ -21,6 +20,8 @@ from fintech_kernel.clock import Clock
 from fintech_kernel.errors import FintechError
 from fintech_kernel.identifiers import Identifiers
 from fintech_kernel.observability.context import LogContext, logging_as
+from fintech_kernel.observability.metrics import Metrics
+from fintech_kernel.observability.tracing import NO_TRACING, RequestSpan, Tracing
 from fintech_kernel.security.card_numbers import holds_card_number
 from fintech_kernel.settings import KernelSettings
 from fintech_kernel.web.admission import Admission, OnDenied
@@ -34,10 +35,7 @@ TRACE_HEADER: Final = "traceparent"
 REQUEST_ID_PREFIX: Final = "req"
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_TRACE: Final = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
-_NO_TRACE_ID: Final = "0" * 32
-_NO_SPAN_ID: Final = "0" * 16
-_NOT_SAMPLED: Final = "00"
+_SERVER_ERROR: Final = 500
 
 _METHODS: Final = frozenset(
     {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"}
@@ -70,12 +68,14 @@ def install_middleware(
     *,
     clock: Clock,
     on_denied: OnDenied,
+    metrics: Metrics,
+    tracing: Tracing = NO_TRACING,
 ) -> None:
     """Surround an application. Call it last: what is added later would stand outside."""
     app.add_middleware(Deadline, seconds=settings.app_request_timeout_seconds)
     app.add_middleware(FormLimits, body_bytes_max=settings.app_body_bytes_max)
     app.add_middleware(Admission, settings=settings, clock=clock, on_denied=on_denied)
-    app.add_middleware(Envelope, identifiers=identifiers)
+    app.add_middleware(Envelope, identifiers=identifiers, metrics=metrics, tracing=tracing)
 
 
 def answer_before_us(identifiers: Identifiers, refused: FormRefused) -> Response:
@@ -83,8 +83,8 @@ def answer_before_us(identifiers: Identifiers, refused: FormRefused) -> Response
     context = LogContext(request_id=identifiers.new(REQUEST_ID_PREFIX))
     with logging_as(context):
         answer = form_problem(refused)
-    _, trace = _trace([])
-    answer.raw_headers.extend(_own_headers(context.request_id, trace, _POLICY))
+    with NO_TRACING.request(()) as span:
+        answer.raw_headers.extend(_own_headers(context.request_id, str(span.place), _POLICY))
     answer.headers["Connection"] = "close"
     return answer
 
@@ -92,9 +92,13 @@ def answer_before_us(identifiers: Identifiers, refused: FormRefused) -> Response
 class Envelope:
     """ASGI middleware, outermost: names the request, logs it, and answers what nobody else did."""
 
-    def __init__(self, app: ASGIApp, *, identifiers: Identifiers) -> None:
+    def __init__(
+        self, app: ASGIApp, *, identifiers: Identifiers, metrics: Metrics, tracing: Tracing
+    ) -> None:
         self._app = app
         self._identifiers = identifiers
+        self._metrics = metrics
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -102,10 +106,12 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        trace_id, trace = _trace(headers.getlist(TRACE_HEADER))
-        context = LogContext(request_id=self._request_id(headers), trace_id=trace_id)
-        with logging_as(context):
-            await _Exchange(scope, send, context=context, trace=trace).run(self._app, receive)
+        tracing = NO_TRACING if scope["path"].startswith(_QUIET_PREFIXES) else self._tracing
+        with tracing.request(headers.getlist(TRACE_HEADER)) as span:
+            context = LogContext(request_id=self._request_id(headers), trace_id=span.place.trace_id)
+            with logging_as(context):
+                exchange = _Exchange(scope, send, context=context, span=span, metrics=self._metrics)
+                await exchange.run(self._app, receive)
 
     def _request_id(self, headers: Headers) -> str:
         given = headers.getlist(REQUEST_ID_HEADER)
@@ -117,11 +123,20 @@ class Envelope:
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, send: Send, *, context: LogContext, trace: str) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        send: Send,
+        *,
+        context: LogContext,
+        span: RequestSpan,
+        metrics: Metrics,
+    ) -> None:
         self._scope = scope
         self._send = send
         self._context = context
-        self._trace = trace
+        self._span = span
+        self._metrics = metrics
         self._status = 0
         self._began = time.perf_counter()
 
@@ -134,7 +149,7 @@ class _Exchange:
             logger.opt(exception=error).error("unhandled error")
             await self._last_resort(receive)
         finally:
-            self._log()
+            self._tell()
 
     async def _last_resort(self, receive: Receive) -> None:
         if self._status:
@@ -154,20 +169,32 @@ class _Exchange:
     def _headers(self) -> Iterator[tuple[bytes, bytes]]:
         docs = self._scope["path"].startswith(_DOCS_PATHS)
         return _own_headers(
-            self._context.request_id, self._trace, _DOCS_POLICY if docs else _POLICY
+            self._context.request_id, str(self._span.place), _DOCS_POLICY if docs else _POLICY
         )
 
-    def _log(self) -> None:
-        quiet = self._status < 500 and self._scope["path"].startswith(_QUIET_PREFIXES)  # noqa: PLR2004 - server errors are never quiet
+    def _tell(self) -> None:
+        """Log, count and trace what became of the request."""
+        seconds = time.perf_counter() - self._began
+        method = method if (method := self._scope["method"]) in _METHODS else UNMATCHED
+        route = path_template(self._scope)
+        quiet = self._status < _SERVER_ERROR and self._scope["path"].startswith(_QUIET_PREFIXES)
         logger.log(
             "DEBUG" if quiet else "INFO",
             "request",
-            method=method if (method := self._scope["method"]) in _METHODS else UNMATCHED,
-            route=path_template(self._scope),
+            method=method,
+            route=route,
             status=self._status,
-            duration_ms=round((time.perf_counter() - self._began) * 1_000, 2),
+            duration_ms=round(seconds * 1_000, 2),
             **self._refusal(),
         )
+        self._metrics.request(method=method, route=route, status=self._status, seconds=seconds)
+        self._span.rename(f"{method} {route}")
+        self._span.note("http.request.method", method)
+        self._span.note("http.route", route)
+        self._span.note("http.response.status_code", self._status)
+        self._span.note("fintech.request_id", self._context.request_id)
+        if self._status >= _SERVER_ERROR:
+            self._span.failed(self._context.problem or str(self._status))
 
     def _refusal(self) -> dict[str, str]:
         """Return what the line of a refused request says besides: why, and of nobody known from where."""
@@ -182,13 +209,3 @@ def _own_headers(request_id: str, trace: str, policy: bytes) -> Iterator[tuple[b
     yield TRACE_HEADER.encode(), trace.encode()
     yield from _SECURITY_HEADERS
     yield b"content-security-policy", policy
-
-
-def _trace(given: list[str]) -> tuple[str, str]:
-    """Return the trace's id and our ``traceparent`` in it (W3C Trace Context, level 1)."""
-    span_id = secrets.token_hex(8)
-    parsed = _TRACE.fullmatch(given[0]) if len(given) == 1 else None
-    if parsed and parsed[1] != _NO_TRACE_ID and parsed[2] != _NO_SPAN_ID:
-        return parsed[1], f"00-{parsed[1]}-{span_id}-{parsed[3]}"
-    trace_id = secrets.token_hex(16)
-    return trace_id, f"00-{trace_id}-{span_id}-{_NOT_SAMPLED}"

@@ -78,13 +78,7 @@ class Inquiry:
                 actor=job_actor("payments.resolve"),
             )
         elif self._age_days(outcome) >= PENDING_DAYS_ALARM:
-            logger.error(
-                "a processor has not decided for days",
-                payment_id=payment.payment_id,
-                processor=payment.processor,
-                step=outcome.key,
-                alarm=True,
-            )
+            self._resolution.undecided(payment, outcome.key)
 
     async def _learn(self, stream: Stream, outcome: OpenOutcome) -> ProcessorAnswer | None:
         """Return what the processor says; None where it knows nothing and no call may be sent any more.

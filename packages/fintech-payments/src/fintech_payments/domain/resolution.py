@@ -70,6 +70,17 @@ class Resolution:
             ABANDON, payment, to_json(command), key=f"abandon:{outcome.key}", actor=actor
         )
 
+    def undecided(self, payment: Payment, step: str) -> None:
+        """Alarm: a processor has called an outcome pending for days, and only it can end that."""
+        self._metrics.alarms.labels("payment.undecided").inc()
+        logger.error(
+            "a processor has not decided for days",
+            payment_id=payment.payment_id,
+            processor=payment.processor,
+            step=step,
+            alarm=True,
+        )
+
     async def _write(
         self,
         payment: Payment,

@@ -192,6 +192,16 @@ def payments_to_ask_about(*, now: int, limit: int) -> Statement:
     )
 
 
+def payments_with_open_outcomes(limit: int) -> Statement:
+    """Read payments whose processor has not answered yet, oldest first: for gauges, across merchants."""
+    return Statement(
+        name="payments.with_open_outcomes",
+        sql="SELECT status, created_at, data FROM payments_payments WHERE outcomes_open = 1"
+        " ORDER BY payment_id LIMIT ?",
+        params=(limit,),
+    )
+
+
 def put_off_question(*, merchant_id: str, payment_id: str, next_ask_at: int | None) -> Statement:
     """Note when a payment's processor is asked again: before it is, so that one that hangs waits."""
     return Statement(

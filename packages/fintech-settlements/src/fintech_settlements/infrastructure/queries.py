@@ -121,6 +121,16 @@ def _conditions(
     return conditions, params
 
 
+def oldest_in_status(status: str, *, limit: int) -> Statement:
+    """Read when settlements in a status were created, oldest first: their ids are in that order."""
+    return Statement(
+        name="settlements.oldest_in_status",
+        sql="SELECT status, created_at FROM settlements_settlements WHERE status = ?"
+        " ORDER BY settlement_id LIMIT ?",
+        params=(status, limit),
+    )
+
+
 def insert_sandbox_payout(
     *,
     key: str,
