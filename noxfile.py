@@ -21,6 +21,7 @@ ROOT: Final = Path(__file__).parent
 CONSTRAINTS: Final = "constraints.txt"
 DATABASE: Final = "fintech-database"
 ELIXIR_ROOM: Final = "apps/elixir-database"
+EXAMPLE: Final = "examples/fintech-loyalty"
 KERNEL: Final = "fintech-kernel"
 SERVER: Final = "fintech-server"
 
@@ -156,6 +157,27 @@ def subsets(session: nox.Session, subset: str) -> None:
     chosen = [f"fintech-{name}" for name in SUBSETS[subset]]
     install(session, *chosen, KERNEL, SERVER, DATABASE, groups=["test"], wheels=True)
     run_tests(session, "tests/subsets", f"--subset={','.join(SUBSETS[subset])}")
+
+
+@nox.session(reuse_venv=False)
+def example(session: nox.Session) -> None:
+    """Install the documentation's example plugin beside wheels of what it needs, and test it there."""
+    one = _package(
+        ROOT / EXAMPLE, _read_toml(ROOT / EXAMPLE / "pyproject.toml"), workspace=PACKAGES
+    )
+    neighbours = [name for text in one.test_needs if (name := Requirement(text).name) in PACKAGES]
+    itself = (f"./{EXAMPLE}", f"--refresh-package={one.name}")
+    install(
+        session,
+        *(*one.needs, *neighbours, DATABASE, SERVER),
+        groups=["test", "lint"],
+        extra=itself,
+        wheels=True,
+    )
+    session.run("fintech", "plugins", "--check")
+    with session.chdir(EXAMPLE):
+        session.run("lint-imports", "--no-cache")
+    run_tests(session, f"{EXAMPLE}/tests", *ON_BOTH_CORES)
 
 
 @nox.session
@@ -301,7 +323,7 @@ def full(session: nox.Session) -> None:
         session.notify(f"tests({name})", EVERYTHING)
     for name in SUBSETS:
         session.notify(f"subsets({name})", EVERYTHING)
-    for name in ("conformance", "architecture", *FOLDERS, "elixir"):
+    for name in ("example", "conformance", "architecture", *FOLDERS, "elixir"):
         session.notify(name, EVERYTHING)
     for name in ("simulate", "mutants", "chaos", "races", "fuzz", "bench"):
         session.notify(name, [])
@@ -336,7 +358,7 @@ FOLDERS: Final = tuple(
 
 nox.options.sessions = [
     *("lint", "types", "contracts", "architecture"),
-    *("imports", "tests", "subsets", "conformance"),
+    *("imports", "tests", "example", "subsets", "conformance"),
     *FOLDERS,
     "elixir",
 ]
