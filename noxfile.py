@@ -16,6 +16,7 @@ from typing import Final
 
 import nox
 import nox.virtualenv
+from packaging.requirements import Requirement
 
 ROOT: Final = Path(__file__).parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -26,6 +27,7 @@ from workspace import (  # noqa: E402 - beside us, and no package
     pinned,
     pins,
     read_choices,
+    read_package,
     read_packages,
     read_toml,
 )
@@ -34,6 +36,7 @@ CONSTRAINTS: Final = "constraints.txt"
 WHEELS: Final = ROOT / ".nox" / "built-wheels"
 DATABASE: Final = "fintech-database"
 ELIXIR_ROOM: Final = "apps/elixir-database"
+EXAMPLE: Final = "examples/fintech-loyalty"
 KERNEL: Final = "fintech-kernel"
 SERVER: Final = "fintech-server"
 
@@ -117,6 +120,25 @@ def subsets(session: nox.Session, subset: str) -> None:
     chosen = [f"fintech-{name}" for name in SUBSETS[subset]]
     install(session, *chosen, KERNEL, SERVER, DATABASE, groups=["test"], wheels=True)
     run_tests(session, "tests/subsets", f"--subset={','.join(SUBSETS[subset])}")
+
+
+@nox.session(reuse_venv=False)
+def example(session: nox.Session) -> None:
+    """Install the documentation's example plugin beside wheels of what it needs, and test it there."""
+    one = read_package(ROOT, ROOT / EXAMPLE, workspace=PACKAGES)
+    neighbours = [name for text in one.test_needs if (name := Requirement(text).name) in PACKAGES]
+    itself = (f"./{EXAMPLE}", f"--refresh-package={one.name}")
+    install(
+        session,
+        *(*one.needs, *neighbours, DATABASE, SERVER),
+        groups=["test", "lint"],
+        extra=itself,
+        wheels=True,
+    )
+    session.run("fintech", "plugins", "--check")
+    with session.chdir(EXAMPLE):
+        session.run("lint-imports", "--no-cache")
+    run_tests(session, f"{EXAMPLE}/tests", *ON_BOTH_CORES)
 
 
 @nox.session
@@ -302,7 +324,7 @@ def release(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def full(session: nox.Session) -> None:
     """Run everything, slow tests included, and report it in docs/reports; -- NAMES runs a part."""
-    slow = (*PACKAGE_SESSIONS["slow"], "conformance", "architecture", *FOLDERS, "elixir")
+    slow = (*PACKAGE_SESSIONS["slow"], "example", "conformance", "architecture", *FOLDERS, "elixir")
     plan = [
         *((name, ()) for name in ("lint", "types", "contracts", *PACKAGE_SESSIONS["quick"])),
         *((name, EVERYTHING) for name in slow),
@@ -357,7 +379,7 @@ PACKAGE_SESSIONS: Final = {
 
 nox.options.sessions = [
     *("lint", "types", "contracts", "architecture"),
-    *("imports", "tests", "subsets", "conformance"),
+    *("imports", "tests", "example", "subsets", "conformance"),
     *FOLDERS,
     "elixir",
 ]

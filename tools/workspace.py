@@ -30,17 +30,14 @@ class Package:
 def read_packages(root: Path) -> dict[str, Package]:
     """Return the packages of the workspace by distribution name."""
     files = sorted([*root.glob("packages/*/pyproject.toml"), *root.glob("apps/*/pyproject.toml")])
-    contents = {file.parent: read_toml(file) for file in files}
-    names = {canonicalize_name(content["project"]["name"]) for content in contents.values()}
-    packages = (
-        _package(root, folder, content, workspace=names) for folder, content in contents.items()
-    )
+    names = {canonicalize_name(read_toml(file)["project"]["name"]) for file in files}
+    packages = (read_package(root, file.parent, workspace=names) for file in files)
     return {package.name: package for package in packages}
 
 
-def _package(
-    root: Path, folder: Path, content: Mapping[str, Any], *, workspace: Iterable[str]
-) -> Package:
+def read_package(root: Path, folder: Path, *, workspace: Iterable[str]) -> Package:
+    """Return the package in a folder; what it needs of the workspace is what that has by name."""
+    content = read_toml(folder / "pyproject.toml")
     project: Mapping[str, Any] = content["project"]
     required = [
         canonicalize_name(Requirement(text).name) for text in project.get("dependencies", ())

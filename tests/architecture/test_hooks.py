@@ -3,16 +3,19 @@
 import inspect
 import re
 import sys
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from types import ModuleType
 from typing import get_args
 
 import pytest
+from fastapi import FastAPI
 from fintech_kernel import hooks
 from fintech_kernel.context import AppContext
+from fintech_kernel.errors import StartupFault
 from fintech_kernel.hooks import FintechHooks
 from fintech_kernel.host import PluginHost
-from fintech_kernel.testing.apps import running_app
+from fintech_kernel.testing.apps import SETTINGS, running_app
+from fintech_kernel.web.app import create_app, migrations
 from fintech_kernel.web.openapi import openapi_faults
 from typer.testing import CliRunner
 
@@ -132,11 +135,65 @@ def test_the_command_of_the_example_runs(notes):
     assert "What is written stays." in CliRunner().invoke(group.app, []).output
 
 
-def test_every_hook_is_used_by_a_plugin_or_a_test(repository, notes):
-    places = [
-        *repository.glob("packages/*/src/**/plugin.py"),
-        *repository.glob("packages/*/tests/**/*.py"),
-    ]
-    text = "\n".join(place.read_text() for place in places)
-    used = {name for name in SPECIFIED if f"def {name}(" in text or hasattr(notes, name)}
-    assert used == set(SPECIFIED)
+@dataclass(frozen=True)
+class Started:
+    """A host and its application, and the names under which declarations turn up there."""
+
+    host: PluginHost
+    app: FastAPI
+
+    @property
+    def context(self) -> AppContext:
+        return self.app.state.context
+
+    @property
+    def deliveries(self) -> set[str]:
+        return {job.name for job in self.context.events.jobs()}
+
+
+ARRIVALS = {
+    "fintech_plugins": ("notes", lambda it: names(one.manifest for one in it.host.plugins)),
+    "fintech_settings": ("notes", lambda it: it.context.plugin_settings),
+    "fintech_permissions": ("notes:write", lambda it: it.context.permissions.names()),
+    "fintech_migrations": ("fintech-notes", lambda it: names(migrations(it.host))),
+    "fintech_errors": (
+        "note_too_long",
+        lambda it: {one.code for one in it.app.state.problems.entries()},
+    ),
+    "fintech_processors": ("note", lambda it: it.context.processors),
+    "fintech_payout_rails": ("note", lambda it: it.context.payout_rails),
+    "fintech_services": ("notes", lambda it: names(it.host.service_providers())),
+    "fintech_operations": ("notes.write", lambda it: it.context.operations.kinds),
+    "fintech_routes": ("/v1/notes", lambda it: it.app.openapi()["paths"]),
+    "fintech_event_handlers": ("events.deliver:notes.show", lambda it: it.deliveries),
+    "fintech_audit_sinks": ("events.deliver:audit:notes.audit", lambda it: it.deliveries),
+    "fintech_health_checks": ("notes", lambda it: names(it.host.health_checks(it.context))),
+    "fintech_jobs": ("notes.report", lambda it: names(it.host.jobs(it.context))),
+    "fintech_commands": ("notes", lambda it: names(it.host.commands())),
+}
+"""What the page's example yields from each hook, and where it turns up in an application."""
+
+
+def names(declarations) -> set[str]:
+    return {one.name for one in declarations}
+
+
+def arrives(hook: str, plugin: ModuleType) -> bool:
+    """Whether what a plugin yields from a hook turns up; it does not where nothing can start."""
+    name, places = ARRIVALS[hook]
+    settings = {**SETTINGS, "db_base_url": "http://127.0.0.1:9"}
+    try:
+        app = create_app(settings=settings, plugins=[plugin])
+        return name in places(Started(PluginHost.of([plugin]), app))
+    except (StartupFault, LookupError, StopIteration):
+        return False  # what other parts of the plugin build on is missing
+
+
+@pytest.mark.parametrize("hook", SPECIFIED)
+def test_every_hook_is_used_what_it_yields_arrives_and_without_it_does_not(hook, notes):
+    without = ModuleType(notes.__name__)
+    kept = {name: value for name, value in vars(notes).items() if name != hook}
+    without.__dict__.update(kept)
+
+    assert arrives(hook, notes)
+    assert not arrives(hook, without)

@@ -1,7 +1,7 @@
 """Payments, simulated: create, capture, cancel, refund, dispute, and outcomes that are learned later."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -72,6 +72,7 @@ async def create(
     capture: str = "automatic",
     token: str = "approve",  # noqa: S107 - a magic token of the model
     reference: str = "",
+    metadata: Mapping[str, str] | None = None,
 ) -> Answer | None:
     """Take a payment."""
     new = NewPayment(
@@ -80,7 +81,7 @@ async def create(
         method="card",
         token=token,
         reference=reference,
-        metadata={},
+        metadata=metadata or {},
     )
     actor = merchant_actor(merchant_id)
 

@@ -7,6 +7,7 @@ ports to its own world. Whatever the contexts remember (tasks under way) ends wi
 import random
 import re
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import Final
 
 from fintech_dbclient import Statement
@@ -88,9 +89,8 @@ class Runtime:
     def __init__(
         self, plugins: Sequence[object], *, workloads: Sequence[Workload] | None = None
     ) -> None:
-        logger.disable("fintech")
-        for name in ("kernel", "payments", "merchants", "ledger", "settlements", "dbclient"):
-            logger.disable(f"fintech_{name}")
+        for package in {"fintech_kernel", "fintech_dbclient", *map(_package_of, plugins)}:
+            logger.disable(package)
         offered = (revocations.WORKLOAD, *workloads_of(plugins))
         self.workloads = offered if workloads is None else tuple(workloads)
         self.world: World | None = None
@@ -169,3 +169,9 @@ class Runtime:
         loop.run_until_complete(self.contexts[0][0].events.announce())
         self.enter(None)
         return self.model.state()
+
+
+def _package_of(plugin: object) -> str:
+    """Return the package that a plugin's lines are logged by."""
+    module = plugin.__name__ if isinstance(plugin, ModuleType) else type(plugin).__module__
+    return module.partition(".")[0]

@@ -1,0 +1,1 @@
+"""What points are, how they are earned, and how they are redeemed."""

@@ -1,0 +1,1 @@
+"""Tables and statements; no rule of the business."""
