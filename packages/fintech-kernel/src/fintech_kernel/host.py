@@ -34,6 +34,7 @@ from fintech_kernel.hooks import (
     Permission,
     PluginManifest,
     ProcessorSpec,
+    PublicEvent,
     RouteMount,
     ServiceProvider,
     SettingsSpec,
@@ -191,6 +192,10 @@ class PluginHost:
     def errors(self) -> list[ErrorMapping]:
         """Collect ``fintech_errors``."""
         return self._items("fintech_errors", ErrorMapping)
+
+    def public_events(self) -> list[PublicEvent]:
+        """Collect ``fintech_public_events``."""
+        return self._items("fintech_public_events", PublicEvent)
 
     def commands(self) -> list[CommandGroup]:
         """Collect ``fintech_commands``."""

@@ -197,6 +197,7 @@ def build_context(
         token_keys=token_keys,
         token_issuer=_token_issuer(kernel, clock, identifiers, token_keys),
         jitter=jitter,
+        public_events=tuple(host.public_events()),
     )
     processors = {spec.name: spec.processor for spec in host.processors(context)}
     payout_rails = {spec.name: spec.rail for spec in host.payout_rails(context)}
