@@ -89,8 +89,10 @@ class Runtime:
         self, plugins: Sequence[object], *, workloads: Sequence[Workload] | None = None
     ) -> None:
         logger.disable("fintech")
-        for name in ("kernel", "payments", "merchants", "ledger", "settlements", "dbclient"):
+        for name in ("kernel", "dbclient"):
             logger.disable(f"fintech_{name}")
+        for plugin in plugins:
+            logger.disable(str(getattr(plugin, "__name__", "")).partition(".")[0] or "fintech")
         offered = (revocations.WORKLOAD, *workloads_of(plugins))
         self.workloads = offered if workloads is None else tuple(workloads)
         self.world: World | None = None
@@ -113,6 +115,11 @@ class Runtime:
             identifiers=RandomIdentifiers(clock, random_bits=self.ids.getrandbits),
             database=self.database,
             jitter=self.jitter,
+            services={
+                provided: make(self)
+                for workload in self.workloads
+                for provided, make in workload.services.items()
+            },
         )
         self.contexts: list[tuple[AppContext, tuple[Job, ...]]] = []
         for _ in range(PROCESSES):

@@ -93,6 +93,7 @@ async def running_app(
             identifiers=given.identifiers,
             database=given.database,
             on_database_call=given.on_database_call or calls.append,
+            services=given.services,
         ),
     )
     with logged_lines() as lines:

@@ -7,9 +7,9 @@ import. The order is the architecture: plugins, settings, context, services, ope
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from fastapi import FastAPI
 from fintech_dbclient import CallRecord, Database, HttpDatabase, OnCall, migrate
@@ -73,13 +73,17 @@ _CREATED: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overrides:
-    """What tests and simulators put in place of the real thing; None keeps the real one."""
+    """What tests and simulators put in place of the real thing; None keeps the real one.
+
+    ``services`` stand in for what a plugin builds, by the type that it provides.
+    """
 
     clock: Clock | None = None
     identifiers: Identifiers | None = None
     database: Database | None = None
     on_database_call: OnCall | None = None
     jitter: Random | None = None
+    services: Mapping[type[Any], object] = field(default_factory=dict[type[Any], object])
 
 
 def create_app(
@@ -204,7 +208,8 @@ def build_context(
     _check_names([*processors, *payout_rails])
     context = replace(context, processors=processors, payout_rails=payout_rails)
     for provider in host.service_providers():
-        context.services.add(provider.provides, provider.build(context))
+        given = overrides.services.get(provider.provides)
+        context.services.add(provider.provides, provider.build(context) if given is None else given)
     context.access.use_directory(context.services.find(CredentialDirectory))
     handlers: Sequence[OperationHandler] = host.operations(context)
     context.operations.register([*auth.OPERATIONS, *handlers])
