@@ -22,6 +22,7 @@ from fintech_kernel.domain.permissions import Permissions
 from fintech_kernel.domain.revocations import Revocations
 from fintech_kernel.domain.sealing import Sealer
 from fintech_kernel.domain.transparency import TransparencyLog
+from fintech_kernel.hooks import PublicEvent
 from fintech_kernel.identifiers import Identifiers
 from fintech_kernel.observability.metrics import Metrics
 from fintech_kernel.observability.tracing import Tracing
@@ -63,6 +64,7 @@ class AppContext:
     services: Services = field(default_factory=Services)
     processors: Mapping[str, Processor] = field(default_factory=dict[str, Processor])
     payout_rails: Mapping[str, PayoutRail] = field(default_factory=dict[str, PayoutRail])
+    public_events: tuple[PublicEvent, ...] = ()
 
     def settings_of(self, model: type[Settings]) -> Settings:
         """Return a plugin's settings by their model."""

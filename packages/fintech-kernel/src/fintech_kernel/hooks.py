@@ -249,6 +249,18 @@ class ErrorMapping:
     status: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicEvent:
+    """A type of journal entry that may be told to the merchant in whose stream it stands.
+
+    ``name`` is the entry's type; of its data only ``fields`` are told. What is not declared stays inside.
+    """
+
+    name: str
+    summary: str
+    fields: tuple[str, ...] = ()
+
+
 class FintechHooks:
     """The hook specifications. Every hook yields declarations; returning an empty list is fine."""
 
@@ -271,6 +283,10 @@ class FintechHooks:
     @hookspec
     def fintech_errors(self) -> Sequence[ErrorMapping]:  # pyright: ignore[reportReturnType] - see above
         """Domain errors and their HTTP statuses."""
+
+    @hookspec
+    def fintech_public_events(self) -> Sequence[PublicEvent]:  # pyright: ignore[reportReturnType] - see above
+        """Events that merchants may be told of, and which of their data."""
 
     @hookspec
     def fintech_services(self) -> Sequence[ServiceProvider]:  # pyright: ignore[reportReturnType] - see above

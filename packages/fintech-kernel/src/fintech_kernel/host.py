@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import Distribution, EntryPoint, entry_points
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 import pluggy
@@ -33,6 +33,7 @@ from fintech_kernel.hooks import (
     Permission,
     PluginManifest,
     ProcessorSpec,
+    PublicEvent,
     RouteMount,
     ServiceProvider,
     SettingsSpec,
@@ -215,6 +216,10 @@ class PluginHost:
         """Collect ``fintech_errors``."""
         return self._items("fintech_errors", ErrorMapping)
 
+    def public_events(self) -> list[PublicEvent]:
+        """Collect ``fintech_public_events``."""
+        return self._items("fintech_public_events", PublicEvent)
+
     def commands(self) -> list[CommandGroup]:
         """Collect ``fintech_commands``."""
         return self._items("fintech_commands", CommandGroup)
@@ -268,8 +273,12 @@ class PluginHost:
         """Collect ``fintech_routes``, with the plugin of each mount (its prefix is the plugin's)."""
         return self._collect("fintech_routes", RouteMount, context)
 
-    def build_services(self, context: "AppContext") -> None:
+    def build_services(
+        self, context: "AppContext", *, replaced: Mapping[type[Any], object] = MappingProxyType({})
+    ) -> None:
         """Build every service into ``context.services``, each after what it requires and wants.
+
+        ``replaced`` are used as they are, by protocol, in the place of what would be built.
 
         Raises:
             StartupFault: see ``service_providers``; whatever a service cannot be built for.
@@ -283,7 +292,9 @@ class PluginHost:
                 self._at_fault.add(one.plugin.name)
                 continue
             try:
-                context.services.add(provider.provides, provider.build(context))
+                given = replaced.get(provider.provides)
+                built = provider.build(context) if given is None else given
+                context.services.add(provider.provides, built)
             except StartupFault as fault:
                 self._at_fault.add(one.plugin.name)
                 self.note(fault.faults)

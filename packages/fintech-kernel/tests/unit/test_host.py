@@ -17,6 +17,8 @@ from fintech_kernel.hooks import (
     hookimpl,
 )
 from fintech_kernel.host import PluginHost
+from fintech_kernel.testing.apps import SETTINGS
+from fintech_kernel.web.app import Overrides, build_context
 
 
 def plugin(name: str, **hooks: Callable[..., Any]) -> ModuleType:
@@ -170,6 +172,23 @@ def test_services_are_built_after_what_they_require_and_want() -> None:
     assert [one.name for one in host.service_providers()] == ["b", "a"]
     wanting = PluginHost.of([plugin("a", fintech_services=service("a", Singer, wants=(Greeter,)))])
     assert [one.name for one in wanting.service_providers()] == ["a"]
+
+
+def test_a_service_that_is_overridden_stands_in_for_the_one_that_the_plugin_would_build() -> None:
+    def services() -> list[ServiceProvider]:
+        return [
+            ServiceProvider(name="greeter", provides=Greeter, requires=(), build=lambda _: "real"),
+            ServiceProvider(name="singer", provides=Singer, requires=(), build=lambda _: "real"),
+        ]
+
+    context = build_context(
+        PluginHost.of([plugin("a", fintech_services=services)]),
+        settings={**SETTINGS, "db_base_url": "http://127.0.0.1:9"},
+        overrides=Overrides(services={Greeter: "model"}),
+    )
+
+    assert context.services.get(Greeter) == "model"
+    assert context.services.get(Singer) == "real"
 
 
 def test_a_missing_a_doubled_and_a_circular_service_are_faults() -> None:

@@ -24,6 +24,7 @@ from fintech_kernel.hooks import (
     OperationHandler,
     Permission,
     PluginManifest,
+    PublicEvent,
     RouteMount,
     ServiceProvider,
     hookimpl,
@@ -39,6 +40,7 @@ from fintech_merchants.api import (
     schemas,
     status_routes,
 )
+from fintech_merchants.api.public_events import PUBLIC_EVENTS
 from fintech_merchants.commands import app
 from fintech_merchants.domain import errors, key_errors, key_service, service, workflows
 from fintech_merchants.domain.bank_accounts import PURPOSE, BankAccounts
@@ -152,6 +154,12 @@ def fintech_errors() -> Sequence[ErrorMapping]:
         ErrorMapping(name=error.code, error=error, status=status)
         for error, status in statuses.items()
     ]
+
+
+@hookimpl
+def fintech_public_events() -> Sequence[PublicEvent]:
+    """What merchants are told of themselves and their keys."""
+    return PUBLIC_EVENTS
 
 
 @hookimpl

@@ -27,6 +27,7 @@ from fintech_kernel.hooks import (
     Permission,
     PluginManifest,
     ProcessorSpec,
+    PublicEvent,
     RouteMount,
     ServiceProvider,
     SettingsSpec,
@@ -42,6 +43,7 @@ from fintech_payments.api import (
     schemas,
     timeline_routes,
 )
+from fintech_payments.api.public_events import PUBLIC_EVENTS
 from fintech_payments.domain import errors, kinds
 from fintech_payments.domain.alarms import ALARMING, Alarms
 from fintech_payments.domain.callbacks import Callbacks
@@ -165,6 +167,12 @@ def fintech_processors(context: AppContext) -> Sequence[ProcessorSpec]:
         ProcessorSpec(name=card.name, processor=card),
         ProcessorSpec(name=mobile.name, processor=mobile),
     ]
+
+
+@hookimpl
+def fintech_public_events() -> Sequence[PublicEvent]:
+    """What merchants are told of payments."""
+    return PUBLIC_EVENTS
 
 
 @hookimpl

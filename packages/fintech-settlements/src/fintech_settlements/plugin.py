@@ -25,6 +25,7 @@ from fintech_kernel.hooks import (
     PayoutRailSpec,
     Permission,
     PluginManifest,
+    PublicEvent,
     RouteMount,
     ServiceProvider,
     SettingsSpec,
@@ -33,6 +34,7 @@ from fintech_kernel.hooks import (
 from fintech_kernel.settings import Environment
 
 from fintech_settlements.api import routes
+from fintech_settlements.api.public_events import PUBLIC_EVENTS
 from fintech_settlements.api.schemas import present_created, present_settlement
 from fintech_settlements.domain import errors, service
 from fintech_settlements.domain.gauges import settlement_gauges
@@ -118,6 +120,12 @@ def fintech_payout_rails(context: AppContext) -> Sequence[PayoutRailSpec]:
     """Offer the sandbox rail."""
     rail = SandboxRail(context.database, context.clock)
     return [PayoutRailSpec(name=SANDBOX, rail=rail)]
+
+
+@hookimpl
+def fintech_public_events() -> Sequence[PublicEvent]:
+    """What merchants are told of settlements."""
+    return PUBLIC_EVENTS
 
 
 @hookimpl

@@ -17,6 +17,7 @@ class Port(StrEnum):
     DATABASE = "database"
     PROCESSOR = "processor"
     RAIL = "rail"
+    RECEIVER = "receiver"
 
 
 class Fault(StrEnum):
@@ -78,6 +79,18 @@ FAULTS_OF_PORT: Final[Mapping[Port, tuple[Fault, ...]]] = {
         Fault.KILLED_AFTER,
         Fault.PENDING,
         Fault.SILENT,
+        Fault.OUTAGE,
+    ),
+    Port.RECEIVER: (
+        Fault.LOST_BEFORE,
+        Fault.LOST_AFTER,
+        Fault.TWICE,
+        Fault.LATE,
+        Fault.SLOW,
+        Fault.KILLED_BEFORE,
+        Fault.KILLED_AFTER,
+        Fault.DOWN_BEFORE,
+        Fault.DOWN_AFTER,
         Fault.OUTAGE,
     ),
 }

@@ -113,6 +113,11 @@ class Runtime:
             identifiers=RandomIdentifiers(clock, random_bits=self.ids.getrandbits),
             database=self.database,
             jitter=self.jitter,
+            services={
+                provided: make(self)
+                for workload in self.workloads
+                for provided, make in workload.services.items()
+            },
         )
         self.contexts: list[tuple[AppContext, tuple[Job, ...]]] = []
         for _ in range(PROCESSES):

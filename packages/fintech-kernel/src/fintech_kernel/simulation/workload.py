@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from fintech_kernel.context import AppContext
     from fintech_kernel.simulation.client import Client
+    from fintech_kernel.simulation.runtime import Runtime
     from fintech_kernel.simulation.world import World
 
 Script: TypeAlias = "Callable[[Client], Awaitable[None]]"
@@ -70,6 +71,8 @@ class Workload:
         closing: what is asked once faults are over: whatever was left must then be dealt with.
         is_quiet: whether its jobs have nothing left to do.
         forget: ends what a process of its plugin remembers, before a schedule begins.
+        services: models of what its plugin reaches outside, in place of what the plugin builds: made once
+            per runtime, whose world they ask for.
     """
 
     name: str
@@ -83,6 +86,9 @@ class Workload:
     closing: Script = nothing
     is_quiet: "Callable[[World], bool]" = lambda _world: True
     forget: "Callable[[AppContext], None]" = lambda _context: None
+    services: "Mapping[type[Any], Callable[[Runtime], object]]" = field(
+        default_factory=dict[type[Any], "Callable[[Runtime], object]"]
+    )
 
 
 def workloads_of(plugins: Sequence[object]) -> tuple[Workload, ...]:

@@ -94,6 +94,7 @@ async def running_app(
             database=given.database,
             on_database_call=given.on_database_call or calls.append,
             tracing=given.tracing,
+            services=given.services,
         ),
     )
     with logged_lines() as lines:

@@ -8,10 +8,10 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from random import Random
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from fastapi import FastAPI
 from fintech_dbclient import CallRecord, Database, HttpDatabase, OnCall, migrate
@@ -73,7 +73,10 @@ _CREATED: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overrides:
-    """What tests and simulators put in place of the real thing; None keeps the real one."""
+    """What tests and simulators put in place of the real thing; None keeps the real one.
+
+    ``services`` stand in for what a plugin builds, by the type that it provides.
+    """
 
     clock: Clock | None = None
     identifiers: Identifiers | None = None
@@ -81,6 +84,7 @@ class Overrides:
     on_database_call: OnCall | None = None
     tracing: Tracing | None = None
     jitter: Random | None = None
+    services: Mapping[type[Any], object] = field(default_factory=dict[type[Any], object])
 
 
 def create_app(
@@ -227,9 +231,10 @@ def build_context(
         token_keys=token_keys,
         token_issuer=_token_issuer(kernel, clock, identifiers, token_keys),
         jitter=jitter,
+        public_events=tuple(host.public_events()),
     )
     context = _with_parties(host, context)
-    host.build_services(context)
+    host.build_services(context, replaced=overrides.services)
     context.access.use_directory(context.services.find(CredentialDirectory))
     handlers: Sequence[OperationHandler] = host.operations(context)
     context.operations.register([*auth.OPERATIONS, *handlers])
