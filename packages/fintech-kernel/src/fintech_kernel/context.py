@@ -13,6 +13,7 @@ from fintech_kernel.contracts.payouts import PayoutRail
 from fintech_kernel.contracts.processors import Processor
 from fintech_kernel.domain.access import Access
 from fintech_kernel.domain.audit_access import AuditAccess
+from fintech_kernel.domain.checkpoints import Signer
 from fintech_kernel.domain.denials import Denials
 from fintech_kernel.domain.events import Events
 from fintech_kernel.domain.journal import Journal
@@ -34,7 +35,10 @@ Settings = TypeVar("Settings", bound=BaseSettings)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppContext:
-    """What every plugin is built from. ``jitter`` spreads load and guards nothing."""
+    """What every plugin is built from. ``jitter`` spreads load and guards nothing.
+
+    ``signer`` signs what others check with a public key alone: tree heads, statements.
+    """
 
     settings: KernelSettings
     plugin_settings: Mapping[str, BaseSettings]
@@ -44,6 +48,7 @@ class AppContext:
     journal: Journal
     operations: Operations
     events: Events
+    signer: Signer
     sealer: Sealer
     transparency: TransparencyLog
     audit_access: AuditAccess

@@ -151,6 +151,7 @@ def build_context(
         database=database, clock=clock, identifiers=identifiers, jitter=jitter, metrics=counted
     )
     token_keys = key_set(kernel)
+    signer = audit_signer(kernel)
     runner = Operations(
         database=database,
         clock=clock,
@@ -171,10 +172,11 @@ def build_context(
         journal=Journal(database),
         operations=runner,
         events=events,
+        signer=signer,
         sealer=Sealer(
             database=database,
             clock=clock,
-            signer=audit_signer(kernel),
+            signer=signer,
             keys_previous=audit_keys_previous(kernel),
         ),
         transparency=TransparencyLog(database),
