@@ -14,6 +14,7 @@ from fintech_kernel.contracts.processors import Processor
 from fintech_kernel.domain.access import Access
 from fintech_kernel.domain.audit_access import AuditAccess
 from fintech_kernel.domain.checkpoints import Signer
+from fintech_kernel.domain.closing import CloseChecks
 from fintech_kernel.domain.denials import Denials
 from fintech_kernel.domain.events import Events
 from fintech_kernel.domain.journal import Journal
@@ -37,7 +38,8 @@ Settings = TypeVar("Settings", bound=BaseSettings)
 class AppContext:
     """What every plugin is built from. ``jitter`` spreads load and guards nothing.
 
-    ``signer`` signs what others check with a public key alone: tree heads, statements.
+    ``signer`` signs what others check with a public key alone: tree heads, statements. ``close_checks``
+    are everybody's, filled once all services are built.
     """
 
     settings: KernelSettings
@@ -62,6 +64,7 @@ class AppContext:
     token_issuer: TokenIssuer | None
     jitter: Random = field(default_factory=Random)
     services: Services = field(default_factory=Services)
+    close_checks: CloseChecks = field(default_factory=CloseChecks)
     processors: Mapping[str, Processor] = field(default_factory=dict[str, Processor])
     payout_rails: Mapping[str, PayoutRail] = field(default_factory=dict[str, PayoutRail])
 

@@ -22,6 +22,7 @@ from fintech_kernel import hooks
 from fintech_kernel.errors import StartupFault
 from fintech_kernel.hooks import (
     AuditSink,
+    CloseCheck,
     CommandGroup,
     ErrorMapping,
     EventHandler,
@@ -223,6 +224,10 @@ class PluginHost:
     def jobs(self, context: "AppContext") -> list[Job]:
         """Collect ``fintech_jobs``."""
         return self._items("fintech_jobs", Job, context)
+
+    def close_checks(self, context: "AppContext") -> list[CloseCheck]:
+        """Collect ``fintech_close_checks``."""
+        return self._items("fintech_close_checks", CloseCheck, context)
 
     def routes(self, context: "AppContext") -> list[Declared]:
         """Collect ``fintech_routes``, with the plugin of each mount (its prefix is the plugin's)."""

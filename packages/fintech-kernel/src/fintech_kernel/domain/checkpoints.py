@@ -163,7 +163,7 @@ def open_text(note: str, keys: Sequence[VerificationKey]) -> str:
     Raises:
         CheckpointRejected: it is malformed, or signed by nobody we trust.
     """
-    text, signatures = _split(note)
+    text, signatures = _split(note, "it is not a text with signatures below")
     if not _is_other_text(text):
         raise CheckpointRejected("it is no signed text")
     if _signed_by(text, signatures, keys) is None:
@@ -183,7 +183,7 @@ def checked_origin(origin: str) -> str:
 
 
 def _parts(note: str) -> tuple[TreeHead, list[tuple[str, bytes]]]:
-    signed, signatures = _split(note)
+    signed, signatures = _split(note, "a tree head is not a signed checkpoint")
     lines = signed.removesuffix("\n").split("\n")
     if len(lines) != _BODY_LINES_MIN + 1:
         raise CheckpointRejected("a tree head is not a signed checkpoint")
@@ -200,12 +200,12 @@ def _parts(note: str) -> tuple[TreeHead, list[tuple[str, bytes]]]:
     return head, signatures
 
 
-def _split(note: str) -> tuple[str, list[tuple[str, bytes]]]:
+def _split(note: str, fault: str) -> tuple[str, list[tuple[str, bytes]]]:
     """Return a note's text and its signatures, each with the name of its key."""
     text, separator, tail = note.partition(f"\n\n{_DASH} ")
     found = [_SIGNATURE.fullmatch(line) for line in f"{_DASH} {tail}".rstrip("\n").split("\n")]
     if not separator or None in found:
-        raise CheckpointRejected("it is not a text with signatures below")
+        raise CheckpointRejected(fault)
     return f"{text}\n", [(one[1], _decoded(one[2])) for one in found if one]
 
 

@@ -20,10 +20,12 @@ from fintech_kernel.context import AppContext
 from fintech_kernel.contracts.credentials import CredentialDirectory
 from fintech_kernel.domain.access import Access
 from fintech_kernel.domain.audit_access import AuditAccess
+from fintech_kernel.domain.closing import OperationsCheck
 from fintech_kernel.domain.denials import Denial, Denials
 from fintech_kernel.domain.events import Events
 from fintech_kernel.domain.jobs import JobRunner, run_once
 from fintech_kernel.domain.journal import Journal
+from fintech_kernel.domain.log_check import LogCheck
 from fintech_kernel.domain.operations import Operations
 from fintech_kernel.domain.permissions import Permissions
 from fintech_kernel.domain.retention import (
@@ -36,6 +38,7 @@ from fintech_kernel.domain.sealing import SEAL_TIMEOUT_SECONDS, Sealer
 from fintech_kernel.domain.transparency import TransparencyLog
 from fintech_kernel.errors import StartupFault
 from fintech_kernel.hooks import (
+    CloseCheck,
     HealthCheck,
     Job,
     MigrationSet,
@@ -65,6 +68,7 @@ from fintech_kernel.web.route_rules import route_faults
 KERNEL: Final = "kernel"
 RECOVERY_EVERY_SECONDS: Final = 2.0
 RECOVERY_TIMEOUT_SECONDS: Final = 120.0
+LOG_CHECK_TIMEOUT_SECONDS: Final = 20.0
 
 _CREATED: Final = re.compile(
     r"CREATE\s+(?:TABLE|INDEX)\s+IF\s+NOT\s+EXISTS\s+([a-z_0-9]+)", re.IGNORECASE
@@ -210,7 +214,22 @@ def build_context(
     handlers: Sequence[OperationHandler] = host.operations(context)
     context.operations.register([*auth.OPERATIONS, *handlers])
     context.events.subscribe(host.event_handlers(context), host.audit_sinks(context))
+    context.close_checks.use([*_close_checks(context), *host.close_checks(context)])
     return context
+
+
+def _close_checks(context: AppContext) -> list[CloseCheck]:
+    """Return the kernel's own checks: operations, events, the transparency log."""
+    log = LogCheck(
+        database=context.database,
+        log=context.transparency,
+        clock=context.clock,
+        keys=(context.signer.verification_key, *audit_keys_previous(context.settings)),
+    )
+    return [
+        CloseCheck(name="kernel.operations", check=OperationsCheck(context.database).check),
+        CloseCheck(name="kernel.audit", check=log.check, timeout_seconds=LOG_CHECK_TIMEOUT_SECONDS),
+    ]
 
 
 def open_database(settings: KernelSettings, *, on_call: OnCall | None = None) -> HttpDatabase:
