@@ -160,6 +160,7 @@ ARRIVALS = {
         "note_too_long",
         lambda it: {one.code for one in it.app.state.problems.entries()},
     ),
+    "fintech_public_events": ("note.written", lambda it: names(it.context.public_events)),
     "fintech_processors": ("note", lambda it: it.context.processors),
     "fintech_payout_rails": ("note", lambda it: it.context.payout_rails),
     "fintech_services": ("notes", lambda it: names(it.host.service_providers())),
@@ -169,6 +170,8 @@ ARRIVALS = {
     "fintech_audit_sinks": ("events.deliver:audit:notes.audit", lambda it: it.deliveries),
     "fintech_health_checks": ("notes", lambda it: names(it.host.health_checks(it.context))),
     "fintech_jobs": ("notes.report", lambda it: names(it.host.jobs(it.context))),
+    "fintech_metrics": ("notes", lambda it: names(it.host.gauge_sets(it.context))),
+    "fintech_close_checks": ("notes.drafts", lambda it: names(it.host.close_checks(it.context))),
     "fintech_commands": ("notes", lambda it: names(it.host.commands())),
 }
 """What the page's example yields from each hook, and where it turns up in an application."""

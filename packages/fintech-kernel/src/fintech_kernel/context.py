@@ -13,6 +13,8 @@ from fintech_kernel.contracts.payouts import PayoutRail
 from fintech_kernel.contracts.processors import Processor
 from fintech_kernel.domain.access import Access
 from fintech_kernel.domain.audit_access import AuditAccess
+from fintech_kernel.domain.checkpoints import Signer
+from fintech_kernel.domain.closing import CloseChecks
 from fintech_kernel.domain.denials import Denials
 from fintech_kernel.domain.events import Events
 from fintech_kernel.domain.gauges import Gauges
@@ -37,7 +39,11 @@ Settings = TypeVar("Settings", bound=BaseSettings)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppContext:
-    """What every plugin is built from. ``jitter`` spreads load and guards nothing."""
+    """What every plugin is built from. ``jitter`` spreads load and guards nothing.
+
+    ``signer`` signs what others check with a public key alone: tree heads, statements. ``close_checks``
+    are everybody's, filled once all services are built.
+    """
 
     settings: KernelSettings
     plugin_settings: Mapping[str, BaseSettings]
@@ -47,6 +53,7 @@ class AppContext:
     journal: Journal
     operations: Operations
     events: Events
+    signer: Signer
     sealer: Sealer
     transparency: TransparencyLog
     audit_access: AuditAccess
@@ -62,6 +69,7 @@ class AppContext:
     token_issuer: TokenIssuer | None
     jitter: Random = field(default_factory=Random)
     services: Services = field(default_factory=Services)
+    close_checks: CloseChecks = field(default_factory=CloseChecks)
     processors: Mapping[str, Processor] = field(default_factory=dict[str, Processor])
     payout_rails: Mapping[str, PayoutRail] = field(default_factory=dict[str, PayoutRail])
     public_events: tuple[PublicEvent, ...] = ()

@@ -68,9 +68,9 @@ class Refusal(FintechError):
     title = "The request was refused."
     remedy = "Read facts, change the request or what it is about, and send it with a new Idempotency-Key."
 
-    def __init__(self, **facts: str | int) -> None:
+    def __init__(self, **facts: str | int | Sequence[str]) -> None:
         super().__init__(self.code)
-        self.facts: Mapping[str, str | int] = facts
+        self.facts: Mapping[str, str | int | Sequence[str]] = facts
 
 
 class RequestRefused(FintechError):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pydantic_settings import BaseSettings
 
     from fintech_kernel.context import AppContext
+    from fintech_kernel.contracts.closing import ClosePeriod, Obstacle
     from fintech_kernel.contracts.payouts import PayoutRail
     from fintech_kernel.contracts.processors import Processor
     from fintech_kernel.domain.execution import Execution, Finished
@@ -39,6 +40,7 @@ AUDIT_TIMEOUT_SECONDS: Final = 10.0
 HEALTH_TIMEOUT_SECONDS: Final = 2.0
 JOB_TIMEOUT_SECONDS: Final = 60.0
 GAUGES_TIMEOUT_SECONDS: Final = 5.0
+CLOSE_TIMEOUT_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +235,19 @@ class GaugeSet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CloseCheck:
+    """Says what a period's close has to wait for. It looks and changes nothing.
+
+    ``check`` returns an ``Obstacle`` for each reason; none where nothing is in the way. A check that raises
+    or takes longer than ``timeout_seconds`` is an obstacle itself.
+    """
+
+    name: str
+    check: "Callable[[ClosePeriod], Awaitable[Sequence[Obstacle]]]"
+    timeout_seconds: float = CLOSE_TIMEOUT_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommandGroup:
     """A Typer app mounted as ``fintech <name> ...``."""
 
@@ -327,6 +342,10 @@ class FintechHooks:
     @hookspec
     def fintech_metrics(self, context: "AppContext") -> Sequence[GaugeSet]:  # pyright: ignore[reportReturnType] - see above
         """Gauges of what the plugin's tables hold, read by a job."""
+
+    @hookspec
+    def fintech_close_checks(self, context: "AppContext") -> Sequence[CloseCheck]:  # pyright: ignore[reportReturnType] - see above
+        """Checks that are made before a period is closed."""
 
     @hookspec
     def fintech_commands(self) -> Sequence[CommandGroup]:  # pyright: ignore[reportReturnType] - see above

@@ -20,6 +20,7 @@ from fintech_kernel.compatibility import compatibility_lines
 from fintech_kernel.errors import StartupFault
 from fintech_kernel.hooks import (
     AuditSink,
+    CloseCheck,
     CommandGroup,
     ErrorMapping,
     EventHandler,
@@ -268,6 +269,10 @@ class PluginHost:
         if faults:
             raise StartupFault(faults)
         return sets
+
+    def close_checks(self, context: "AppContext") -> list[CloseCheck]:
+        """Collect ``fintech_close_checks``."""
+        return self._items("fintech_close_checks", CloseCheck, context)
 
     def routes(self, context: "AppContext") -> list[Declared]:
         """Collect ``fintech_routes``, with the plugin of each mount (its prefix is the plugin's)."""

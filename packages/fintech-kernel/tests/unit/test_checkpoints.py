@@ -10,6 +10,7 @@ from fintech_kernel.domain.checkpoints import (
     TreeHead,
     VerificationKey,
     open_note,
+    open_text,
     read_note,
 )
 from hypothesis import given
@@ -124,3 +125,38 @@ def test_a_malformed_key_is_refused(text: str) -> None:
 def test_an_origin_that_a_note_cannot_bear_is_refused(origin: str) -> None:
     with pytest.raises(CheckpointRejected):
         Signer(origin, Ed25519PrivateKey.generate())
+
+
+TEXT = "a settlement's statement\n{}\n"
+
+
+def test_another_text_is_signed_with_the_same_key_and_opened_with_the_public_one() -> None:
+    other = Signer(SIGNER.origin, Ed25519PrivateKey.generate())
+    note = SIGNER.sign_text(TEXT)
+    assert open_text(note, [other.verification_key, KEY]) == TEXT
+    for changed in (note.replace("{}", "[]"), note.replace("a settlement", "A settlement")):
+        with pytest.raises(CheckpointRejected, match="no valid signature"):
+            open_text(changed, [KEY])
+    with pytest.raises(CheckpointRejected, match="no valid signature"):
+        open_text(note, [other.verification_key])
+
+
+def test_a_text_and_a_tree_head_are_never_taken_for_one_another() -> None:
+    with pytest.raises(CheckpointRejected):
+        open_text(NOTE, [KEY])
+    with pytest.raises(CheckpointRejected):
+        open_note(SIGNER.sign_text(TEXT), [KEY])
+    for text in (HEAD.text(), "nospace\n", "no line break at the end", "an empty\n\nline\n"):
+        with pytest.raises(ValueError, match="line"):
+            SIGNER.sign_text(text)
+
+
+def test_every_character_of_a_signature_counts() -> None:
+    """Base64 has spare bits at its end: two texts for the same bytes are one too many."""
+    note = SIGNER.sign_text(TEXT)
+    for place in range(len(TEXT), len(note) - 1):
+        for letter in "012":
+            changed = note[:place] + letter + note[place + 1 :]
+            if changed != note:
+                with pytest.raises(CheckpointRejected):
+                    open_text(changed, [KEY])

@@ -17,6 +17,7 @@ from fintech_kernel.domain.permissions import (
 )
 from fintech_kernel.errors import StartupFault
 from fintech_kernel.hooks import (
+    CommandGroup,
     ErrorMapping,
     EventHandler,
     GaugeSet,
@@ -33,6 +34,7 @@ from fintech_kernel.hooks import (
 )
 from fintech_kernel.settings import Environment
 
+from fintech_settlements import commands
 from fintech_settlements.api import routes
 from fintech_settlements.api.public_events import PUBLIC_EVENTS
 from fintech_settlements.api.schemas import present_created, present_settlement
@@ -46,6 +48,7 @@ from fintech_settlements.infrastructure.rails.sandbox import SandboxRail
 from fintech_settlements.infrastructure.tables import MIGRATIONS
 from fintech_settlements.settings import SettlementsSettings
 
+NAME: Final = "settlements"
 OPERATION_VERSION: Final = 1
 
 _REFUSALS: Final = (
@@ -206,6 +209,12 @@ def fintech_metrics(context: AppContext) -> Sequence[GaugeSet]:
     return [settlement_gauges(context.database, context.clock)]
 
 
+@hookimpl
+def fintech_commands() -> Sequence[CommandGroup]:
+    """``fintech settlements``."""
+    return [CommandGroup(name=NAME, app=commands.app)]
+
+
 def _build_settlements(context: AppContext) -> Settlements:
     """Build the use cases.
 
@@ -234,6 +243,7 @@ def _build_settlements(context: AppContext) -> Settlements:
         clock=context.clock,
         ledger=context.services.get(Ledger),
         merchants=context.services.get(MerchantDirectory),
+        signer=context.signer,
         rail=settings.rail,
         chunk_size=settings.chunk_size,
         two_people_above=settings.two_people_above,

@@ -50,6 +50,7 @@ async def test_a_settlement_is_shown_with_everything_that_happened_to_it(world):
         "rail": "sandbox",
         "rail_reference": answer.json()["rail_reference"],
         "failure_code": None,
+        "lines_hash": settlement["lines_hash"],
     }
     assert (await world.get(f"/{settlement['settlement_id']}")).json() == answer.json()
 
@@ -159,7 +160,11 @@ async def test_a_statement_in_csv_has_the_same_lines(world):
     assert asked.content == accepted.content
     assert asked.headers["content-type"].startswith("text/csv")
     assert settlement["batch_number"] in asked.headers["content-disposition"]
-    rows = list(csv.DictReader(io.StringIO(asked.text)))
+    all_rows = list(csv.DictReader(io.StringIO(asked.text)))
+    rows = [row for row in all_rows if row["line"]]
+    assert [row["type"] for row in all_rows if not row["line"]] == [
+        *("OpeningBalance", "Total:Settled", "Total", "ClosingBalance", "Signature")
+    ]
     assert [row["transfer_id"] for row in rows] == [line["transfer_id"] for line in lines]
     assert [int(row["net_credit"]) - int(row["net_debit"]) for row in rows] == [1_000, -300]
     assert {row["batch_number"] for row in rows} == {settlement["batch_number"]}

@@ -1,8 +1,12 @@
-"""Signed tree heads: what the log commits to, in a form that others can check with a public key alone.
+"""Signed notes: what we commit to, in a form that others can check with a public key alone.
 
-Text: a C2SP checkpoint (https://c2sp.org/tlog-checkpoint): origin, size, root in base64, and one
-extension line ``time <UTC milliseconds>``. Signature: a C2SP signed note (https://c2sp.org/signed-note)
-with Ed25519. A public key is written as a note's verifier key: ``<origin>+<key id>+<key>``.
+The text of a tree head: a C2SP checkpoint (https://c2sp.org/tlog-checkpoint): origin, size, root in
+base64, and one extension line ``time <UTC milliseconds>``. Signature: a C2SP signed note
+(https://c2sp.org/signed-note) with Ed25519. A public key is written as a note's verifier key:
+``<origin>+<key id>+<key>``.
+
+The same key signs other texts (a settlement's statement). Their first line has a space, which no origin
+has, so that neither can be taken for the other.
 """
 
 import base64
@@ -37,7 +41,7 @@ class CheckpointRejected(FintechError):
     """A tree head or a key is malformed, or nobody whom we trust signed it."""
 
     code = "checkpoint_rejected"
-    title = "The tree head is not one that can be trusted."
+    title = "The signed note is not one that can be trusted."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +101,7 @@ class VerificationKey:
 
 
 class Signer:
-    """Signs tree heads of one log."""
+    """Signs tree heads of one log, and other texts in its name."""
 
     def __init__(self, origin: str, key: Ed25519PrivateKey) -> None:
         self.origin: Final = checked_origin(origin)
@@ -107,8 +111,22 @@ class Signer:
         self._key = key
 
     def sign(self, head: TreeHead) -> str:
-        """Return the signed note."""
-        text = head.text()
+        """Return the signed note of a tree head."""
+        return self._note(head.text())
+
+    def sign_text(self, text: str) -> str:
+        """Return the signed note of another text.
+
+        Raises:
+            ValueError: it could be taken for a tree head, or for more than a text.
+        """
+        if not _is_other_text(text):
+            raise ValueError(
+                "a text ends with a line break, has no empty line and a space in line 1"
+            )
+        return self._note(text)
+
+    def _note(self, text: str) -> str:
         signature = self.verification_key.key_id + self._key.sign(text.encode())
         return f"{text}\n{_DASH} {self.origin} {base64.b64encode(signature).decode()}\n"
 
@@ -129,17 +147,28 @@ def open_note(note: str, keys: Sequence[VerificationKey]) -> TreeHead:
         CheckpointRejected: it is malformed, of another origin, or signed by nobody we trust.
     """
     head, signatures = _parts(note)
-    for name, signature in signatures:
-        for key in keys:
-            if (name, signature[:KEY_ID_BYTES]) == (key.origin, key.key_id) and key.signed(
-                head.text(), signature[KEY_ID_BYTES:]
-            ):
-                if head.origin != key.origin:
-                    raise CheckpointRejected(f"a tree head of {head.origin!r} is another log's")
-                return head
-    raise CheckpointRejected(
-        f"the tree head of size {head.size} bears no valid signature of a given key"
-    )
+    key = _signed_by(head.text(), signatures, keys)
+    if key is None:
+        raise CheckpointRejected(
+            f"the tree head of size {head.size} bears no valid signature of a given key"
+        )
+    if head.origin != key.origin:
+        raise CheckpointRejected(f"a tree head of {head.origin!r} is another log's")
+    return head
+
+
+def open_text(note: str, keys: Sequence[VerificationKey]) -> str:
+    """Return the text of a note that is no tree head, if one of the keys signed it.
+
+    Raises:
+        CheckpointRejected: it is malformed, or signed by nobody we trust.
+    """
+    text, signatures = _split(note, "it is not a text with signatures below")
+    if not _is_other_text(text):
+        raise CheckpointRejected("it is no signed text")
+    if _signed_by(text, signatures, keys) is None:
+        raise CheckpointRejected("it bears no valid signature of a given key")
+    return text
 
 
 def checked_origin(origin: str) -> str:
@@ -154,10 +183,9 @@ def checked_origin(origin: str) -> str:
 
 
 def _parts(note: str) -> tuple[TreeHead, list[tuple[str, bytes]]]:
-    text, separator, tail = note.partition(f"\n\n{_DASH} ")
-    lines = text.split("\n")
-    signatures = [_SIGNATURE.fullmatch(line) for line in f"{_DASH} {tail}".rstrip("\n").split("\n")]
-    if not separator or len(lines) != _BODY_LINES_MIN + 1 or None in signatures:
+    signed, signatures = _split(note, "a tree head is not a signed checkpoint")
+    lines = signed.removesuffix("\n").split("\n")
+    if len(lines) != _BODY_LINES_MIN + 1:
         raise CheckpointRejected("a tree head is not a signed checkpoint")
     origin, size, root = lines[:_BODY_LINES_MIN]
     time = _TIME.fullmatch(lines[_BODY_LINES_MIN])
@@ -167,13 +195,43 @@ def _parts(note: str) -> tuple[TreeHead, list[tuple[str, bytes]]]:
     head = TreeHead(
         origin=checked_origin(origin), size=int(size), root=decoded_root, signed_at=int(time[1])
     )
-    if head.size > TREE_SIZE_MAX or head.text() != f"{text}\n":
+    if head.size > TREE_SIZE_MAX or head.text() != signed:
         raise CheckpointRejected("a tree head is not written in the one way there is")
-    return head, [(found[1], _decoded(found[2])) for found in signatures if found]
+    return head, signatures
+
+
+def _split(note: str, fault: str) -> tuple[str, list[tuple[str, bytes]]]:
+    """Return a note's text and its signatures, each with the name of its key."""
+    text, separator, tail = note.partition(f"\n\n{_DASH} ")
+    found = [_SIGNATURE.fullmatch(line) for line in f"{_DASH} {tail}".rstrip("\n").split("\n")]
+    if not separator or None in found:
+        raise CheckpointRejected(fault)
+    return f"{text}\n", [(one[1], _decoded(one[2])) for one in found if one]
+
+
+def _signed_by(
+    text: str, signatures: Sequence[tuple[str, bytes]], keys: Sequence[VerificationKey]
+) -> VerificationKey | None:
+    """Return the key that signed a text; None where none of these did."""
+    for name, signature in signatures:
+        for key in keys:
+            if (name, signature[:KEY_ID_BYTES]) == (key.origin, key.key_id) and key.signed(
+                text, signature[KEY_ID_BYTES:]
+            ):
+                return key
+    return None
+
+
+def _is_other_text(text: str) -> bool:
+    return text.endswith("\n") and "\n\n" not in text and " " in text.partition("\n")[0]
 
 
 def _decoded(text: str) -> bytes:
+    """Return the bytes of base64, written in the one way there is."""
     try:
-        return base64.b64decode(text, validate=True)
+        raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise CheckpointRejected("not base64") from None
+    if base64.b64encode(raw).decode() != text:
+        raise CheckpointRejected("base64 with bits that stand for nothing")
+    return raw

@@ -13,7 +13,7 @@ from fintech_dbclient import Database, Row
 from fintech_kernel.canonical import Json
 from fintech_kernel.domain.checkpoints import TreeHead, VerificationKey, read_note
 from fintech_kernel.domain.leaves import SEALED_HINTS, Leaf, hints_of, leaf_of
-from fintech_kernel.domain.merkle import consistency_ranges, inclusion_ranges
+from fintech_kernel.domain.merkle import RightEdge, consistency_ranges, inclusion_ranges
 from fintech_kernel.domain.tree_store import TreeStore
 from fintech_kernel.domain.verification import LogBroken, LogVerifier, Verified
 from fintech_kernel.errors import InvariantBroken, NotFound
@@ -23,6 +23,9 @@ from fintech_kernel.infrastructure.audit_queries import TrailFilter
 POSITION_MAX: Final = 2**63 - 1
 PAGE_ROWS: Final = 500
 """Rows of one read while a log is walked."""
+
+PAGES_AT_ONCE: Final = 1_000
+"""Pages between two looks at the latest tree head while a whole log is verified."""
 
 EXPORT_FORMAT: Final = 1
 
@@ -194,9 +197,19 @@ class TransparencyLog:
         Raises:
             LogBroken: at the first thing that is wrong.
         """
+        while not await self.verify_part(verifier, pages_max=PAGES_AT_ONCE):
+            pass
+        return verifier.end()
+
+    async def verify_part(self, verifier: LogVerifier, *, pages_max: int) -> bool:
+        """Give the verifier some pages behind what it has; return whether that was all.
+
+        Raises:
+            LogBroken: at the first thing that is wrong.
+        """
         latest = await self._database.execute(audit_queries.latest_head())
-        begin = 0
-        while True:
+        for _ in range(pages_max):
+            begin = verifier.size
             heads, entries = await self._walk(begin, begin + PAGE_ROWS)
             for row in entries:
                 entry = _sealed_entry(row)
@@ -212,11 +225,23 @@ class TransparencyLog:
             for row in heads:
                 verifier.head(str(row["note"]))
             if len(entries) < PAGE_ROWS:
-                break
-            begin += PAGE_ROWS
-        if latest.rows and int(str(latest.rows[0]["tree_size"])) > verifier.size:
-            verifier.head(str(latest.rows[0]["note"]))
-        return verifier.end()
+                if latest.rows and int(str(latest.rows[0]["tree_size"])) > verifier.size:
+                    verifier.head(str(latest.rows[0]["note"]))
+                return True
+        return False
+
+    async def edge(self, head: TreeHead) -> RightEdge:
+        """Return the right edge of the log that a genuine tree head covers.
+
+        Raises:
+            LogBroken: the head was signed over other entries.
+        """
+        edge = await self._store.edge(head.size)
+        if edge is None or edge.root() != head.root:
+            raise LogBroken(
+                f"the tree head of size {head.size} was signed over other entries", position=0
+            )
+        return edge
 
     async def beside(self) -> Beside:
         """Return what waits for a position.

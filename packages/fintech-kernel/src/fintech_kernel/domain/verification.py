@@ -51,11 +51,18 @@ class Verified:
 class LogVerifier:
     """Takes entries by position, and each tree head right behind the last entry that it covers."""
 
-    def __init__(self, keys: Sequence[VerificationKey], *, pinned: Sequence[TreeHead] = ()) -> None:
+    def __init__(
+        self,
+        keys: Sequence[VerificationKey],
+        *,
+        pinned: Sequence[TreeHead] = (),
+        begin: RightEdge | None = None,
+    ) -> None:
+        """Begin with the first entry, or behind a right edge that a genuine tree head vouches for."""
         self._keys = keys
         self._pinned = sorted(pinned, key=lambda head: head.size)
-        self._edge = RightEdge()
-        self._signed_size = 0
+        self._edge = begin or RightEdge()
+        self._signed_size = self._edge.size
         self._heads = 0
         self._first_unsigned = ""
         self._check_pinned()

@@ -23,11 +23,13 @@ from fintech_kernel.contracts.credentials import CredentialDirectory
 from fintech_kernel.domain.access import Access
 from fintech_kernel.domain.audit_access import AuditAccess
 from fintech_kernel.domain.backlog import backlog_gauges
+from fintech_kernel.domain.closing import OperationsCheck
 from fintech_kernel.domain.denials import Denial, Denials
 from fintech_kernel.domain.events import Events
 from fintech_kernel.domain.gauges import Gauges
 from fintech_kernel.domain.jobs import JobRunner, run_once
 from fintech_kernel.domain.journal import Journal
+from fintech_kernel.domain.log_check import LogCheck
 from fintech_kernel.domain.operations import Operations
 from fintech_kernel.domain.permissions import Permissions
 from fintech_kernel.domain.revocations import Revocations
@@ -35,6 +37,7 @@ from fintech_kernel.domain.sealing import Sealer
 from fintech_kernel.domain.transparency import TransparencyLog
 from fintech_kernel.errors import StartupFault
 from fintech_kernel.hooks import (
+    CloseCheck,
     HealthCheck,
     MigrationSet,
     OperationHandler,
@@ -65,6 +68,7 @@ from fintech_kernel.web.route_rules import route_faults
 
 KERNEL: Final = "kernel"
 DISTRIBUTION: Final = "fintech-kernel"
+LOG_CHECK_TIMEOUT_SECONDS: Final = 20.0
 
 _CREATED: Final = re.compile(
     r"CREATE\s+(?:TABLE|INDEX)\s+IF\s+NOT\s+EXISTS\s+([a-z_0-9]+)", re.IGNORECASE
@@ -181,6 +185,7 @@ def build_context(
         database=database, clock=clock, identifiers=identifiers, jitter=jitter, metrics=counted
     )
     token_keys = key_set(kernel)
+    signer = audit_signer(kernel)
     runner = Operations(
         database=database,
         clock=clock,
@@ -202,10 +207,11 @@ def build_context(
         journal=Journal(database),
         operations=runner,
         events=events,
+        signer=signer,
         sealer=Sealer(
             database=database,
             clock=clock,
-            signer=audit_signer(kernel),
+            signer=signer,
             keys_previous=audit_keys_previous(kernel),
             metrics=counted,
         ),
@@ -243,6 +249,7 @@ def build_context(
     for plugin in host.plugins:
         counted.plugins.labels(plugin.manifest.name, plugin.version or NONE).set(1)
     counted.plugins.labels(KERNEL, version(DISTRIBUTION)).set(1)
+    context.close_checks.use([*_close_checks(context), *host.close_checks(context)])
     return context
 
 
@@ -279,6 +286,20 @@ def _tracing(settings: KernelSettings) -> Tracing:
             ["APP_TRACES needs OpenTelemetry: install fintech-kernel[otel], or set it to false"]
         ) from error
     return exporting()
+
+
+def _close_checks(context: AppContext) -> list[CloseCheck]:
+    """Return the kernel's own checks: operations, events, the transparency log."""
+    log = LogCheck(
+        database=context.database,
+        log=context.transparency,
+        clock=context.clock,
+        keys=(context.signer.verification_key, *audit_keys_previous(context.settings)),
+    )
+    return [
+        CloseCheck(name="kernel.operations", check=OperationsCheck(context.database).check),
+        CloseCheck(name="kernel.audit", check=log.check, timeout_seconds=LOG_CHECK_TIMEOUT_SECONDS),
+    ]
 
 
 def open_database(settings: KernelSettings, *, on_call: OnCall | None = None) -> HttpDatabase:

@@ -11,14 +11,18 @@ from fintech_kernel.identifiers import MERCHANT_ID
 from fintech_kernel.web.schemas import CurrencyCode, StrictModel, Timestamp, id_path
 from pydantic import BaseModel, ConfigDict, Field
 
+from fintech_settlements.domain.chain import ChainedLine
+from fintech_settlements.domain.lines import StatementLine
 from fintech_settlements.domain.model import Settlement, SettlementStatus
-from fintech_settlements.domain.statements import StatementLine, TypeTotal
+from fintech_settlements.domain.statements import StatementSums, TypeTotal
 
 SettlementId = Annotated[str, id_path("stl", description="the settlement")]
 
 MerchantId = Annotated[
     str, Field(pattern=f"^{MERCHANT_ID.pattern}$", examples=["mer_01k9qq3v5kf7wsc0d3jz8y2m4t"])
 ]
+
+_HASH_EXAMPLE: Final = "9b4f3e0d1a7c52886f0e4d3c2b1a09f8e7d6c5b4a39281706f5e4d3c2b1a0f9e"
 
 _SETTLEMENT_EXAMPLE: Final[dict[str, Any]] = {
     "settlement_id": "stl_01k9qq3v5kf7wsc0d3jz8y2m4t",
@@ -39,6 +43,7 @@ _SETTLEMENT_EXAMPLE: Final[dict[str, Any]] = {
     "rail": "sandbox",
     "rail_reference": "sbx_mfrggzdfmztwq2lknnwg",
     "failure_code": None,
+    "lines_hash": _HASH_EXAMPLE,
 }
 
 _LINE_EXAMPLE: Final[dict[str, Any]] = {
@@ -57,6 +62,8 @@ _LINE_EXAMPLE: Final[dict[str, Any]] = {
     "net_credit": 10_000,
     "batch_number": "STL01K9QQ3V5KF7WSC0D3JZ8Y2M4T",
 }
+
+_CHAINED_LINE_EXAMPLE: Final = {**_LINE_EXAMPLE, "line": 1, "line_hash": _HASH_EXAMPLE}
 
 _TOTAL_EXAMPLE: Final[dict[str, Any]] = {
     "type": "Settled",
@@ -113,6 +120,10 @@ class SettlementBody(BaseModel):
     rail: str | None = Field(description="the payout rail that was asked")
     rail_reference: str | None = Field(description="the rail's own reference of the payout")
     failure_code: str | None = Field(description="why the rail refused")
+    lines_hash: str | None = Field(
+        description="last hash of the chain over its lines, recorded when the set closed; null where"
+        " the settlement is older than chains"
+    )
 
 
 class SettlementPage(BaseModel):
@@ -173,8 +184,20 @@ class TypeTotalBody(BaseModel):
     credit: int
 
 
+class ChainedLineBody(StatementLineBody):
+    """A line of a statement: numbered, and chained to the lines before it."""
+
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [_CHAINED_LINE_EXAMPLE]})
+
+    line: int = Field(description="its number, from 1 on")
+    line_hash: str = Field(description="the chain's hash up to it")
+
+
 class StatementBody(BaseModel):
-    """A whole statement. It breaks off before ``totals`` if its lines do not add up."""
+    """A whole statement. It breaks off before ``totals`` if its lines do not add up.
+
+    `fintech settlements verify` proves it with the public key alone.
+    """
 
     model_config = ConfigDict(
         frozen=True,
@@ -182,20 +205,30 @@ class StatementBody(BaseModel):
             "examples": [
                 {
                     "settlement": _SETTLEMENT_EXAMPLE,
-                    "lines": [_LINE_EXAMPLE],
+                    "lines": [_CHAINED_LINE_EXAMPLE],
                     "totals": [_TOTAL_EXAMPLE],
+                    "opening_balance": 0,
+                    "closing_balance": 0,
                     "line_count": 1,
                     "total": 10_000,
+                    "lines_hash": _HASH_EXAMPLE,
+                    "signed": "fintech settlement statement v1\n{...}\n\n\u2014 fintech/audit kJ3...\n",
                 }
             ]
         },
     )
 
     settlement: SettlementBody
-    lines: list[StatementLineBody]
+    lines: list[ChainedLineBody]
     totals: list[TypeTotalBody] = Field(description="by type")
+    opening_balance: int = Field(description="what settlements before it carried over into it")
+    closing_balance: int = Field(description="what it carries over into the next")
     line_count: int
     total: int
+    lines_hash: str = Field(description="last hash of the chain over the lines")
+    signed: str = Field(
+        description="a signed note (C2SP) over everything but `lines`, which `lines_hash` stands for"
+    )
 
 
 def settlement_json(settlement: Settlement) -> dict[str, Any]:
@@ -219,6 +252,7 @@ def settlement_json(settlement: Settlement) -> dict[str, Any]:
         rail=settlement.rail or None,
         rail_reference=settlement.rail_reference or None,
         failure_code=settlement.failure_code or None,
+        lines_hash=settlement.lines_hash or None,
     )
     return body.model_dump(mode="json")
 
@@ -229,6 +263,28 @@ def line_json(line: StatementLine) -> dict[str, Any]:
         **asdict(line),
         "payment_id": line.payment_id or None,
         "reference": line.reference or None,
+    }
+
+
+def chained_json(chained: ChainedLine) -> dict[str, Any]:
+    """Return a line of a statement as it is shown."""
+    return {
+        **line_json(chained.line),
+        "line": chained.number,
+        "line_hash": chained.line_hash,
+    }
+
+
+def summary_json(settlement: Settlement, sums: StatementSums, lines_hash: str) -> dict[str, Any]:
+    """Return what a statement says besides its lines: what is signed."""
+    return {
+        "settlement": settlement_json(settlement),
+        "totals": [total_json(total) for total in sums.by_type],
+        "opening_balance": sums.opening_balance,
+        "closing_balance": settlement.carried,
+        "line_count": sums.count,
+        "total": sums.total,
+        "lines_hash": lines_hash,
     }
 
 

@@ -1,92 +1,54 @@
 """Statements on the wire, page by page: memory does not grow with the number of lines.
 
-Both forms end with what the settlement recorded only if the lines add up to it; otherwise the answer
-breaks off, so that a statement that is wrong never looks complete.
+Both forms end with what the settlement recorded, and a signature, only if the lines are the recorded ones
+and add up; otherwise the answer breaks off, so that a statement that is wrong never looks complete.
 """
 
-import csv
-import io
-from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from collections.abc import AsyncIterator
+from typing import Any, Final
 
 from fintech_kernel.web.problems import json_bytes
 
-from fintech_settlements.api.schemas import line_json, settlement_json, total_json
+from fintech_settlements.api.schemas import chained_json, settlement_json, summary_json
+from fintech_settlements.domain import statement_csv
 from fintech_settlements.domain.model import Settlement
+from fintech_settlements.domain.proof import signed_text
 from fintech_settlements.domain.service import Settlements
-from fintech_settlements.domain.statements import StatementLine, StatementSums
+from fintech_settlements.domain.statements import StatementSums, chain_of
 
-CSV_COLUMNS: Final = (
-    "merchant",
-    "payment_id",
-    "reference",
-    "type",
-    "created",
-    "currency",
-    "gross_debit",
-    "gross_credit",
-    "fee_debit",
-    "fee_credit",
-    "net_debit",
-    "net_credit",
-    "batch_number",
-    "transfer_id",
-)
-"""The columns of a statement, in their order; amounts are minor units, ``created`` is RFC 3339 UTC."""
-
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+CSV_COLUMNS: Final = statement_csv.COLUMNS
 
 
 async def csv_statement(settlements: Settlements, settlement: Settlement) -> AsyncIterator[bytes]:
-    """Yield a statement as CSV (RFC 4180), header first.
+    """Yield a statement as CSV: columns, lines, balances and totals, signature.
 
     Raises:
-        InvariantBroken: at the end, when the lines do not add up.
+        InvariantBroken: before the balances, when the lines are not the recorded ones.
     """
-    yield _csv_rows([CSV_COLUMNS])
-    async for page in settlements.statement(settlement, StatementSums()):
-        yield _csv_rows([_csv_row(line) for line in page])
+    sums, chain = StatementSums(), chain_of(settlement)
+    yield statement_csv.text_of_rows([CSV_COLUMNS])
+    async for page in settlements.statement(settlement, sums, chain):
+        yield statement_csv.text_of_rows([statement_csv.row_of_line(line) for line in page])
+    summary = summary_json(settlement, sums, chain.head)
+    rows = statement_csv.closing_rows(summary, settlements.signed(signed_text(summary)))
+    yield statement_csv.text_of_rows(rows)
 
 
 async def json_statement(settlements: Settlements, settlement: Settlement) -> AsyncIterator[bytes]:
-    """Yield a statement as one JSON object: settlement, lines, totals by type.
+    """Yield a statement as one JSON object: settlement, lines, totals by type, signature.
 
     Raises:
-        InvariantBroken: before the totals, when the lines do not add up.
+        InvariantBroken: before the totals, when the lines are not the recorded ones.
     """
-    sums = StatementSums()
-    separator = b""
+    sums, chain = StatementSums(), chain_of(settlement)
+    separator = b"\n"
     yield b'{"settlement":' + json_bytes(settlement_json(settlement)) + b',"lines":['
-    async for page in settlements.statement(settlement, sums):
-        yield separator + b",".join(json_bytes(line_json(line)) for line in page)
-        separator = b","
-    yield b'],"totals":' + json_bytes([total_json(total) for total in sums.by_type])
-    yield b',"line_count":%d,"total":%d}' % (sums.count, sums.total)
-
-
-def _csv_row(line: StatementLine) -> tuple[str | int, ...]:
-    created = _EPOCH + timedelta(milliseconds=line.created_at)
-    return (
-        line.merchant_id,
-        line.payment_id,
-        line.reference,
-        line.type,
-        created.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        line.currency,
-        line.gross_debit,
-        line.gross_credit,
-        line.fee_debit,
-        line.fee_credit,
-        line.net_debit,
-        line.net_credit,
-        line.batch_number,
-        line.transfer_id,
-    )
-
-
-def _csv_rows(rows: Sequence[Sequence[str | int]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue().encode()
+    async for page in settlements.statement(settlement, sums, chain):
+        yield separator + b",\n".join(json_bytes(chained_json(line)) for line in page)
+        separator = b",\n"
+    summary = summary_json(settlement, sums, chain.head)
+    ending: dict[str, Any] = {
+        **{name: value for name, value in summary.items() if name != "settlement"},
+        "signed": settlements.signed(signed_text(summary)),
+    }
+    yield b"\n]," + json_bytes(ending).removeprefix(b"{")

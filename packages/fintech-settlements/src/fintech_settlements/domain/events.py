@@ -20,6 +20,7 @@ class SettlementOpened:
 
     ``total`` is signed minor units in favour of the merchant; ``cutoff`` and ``requested_at`` are UTC
     milliseconds; ``minimum`` is the smallest payout of the merchant, frozen before the claim.
+    ``lines_hash`` is the last hash of the chain over the lines; older settlements have none.
     """
 
     type: ClassVar[str] = "settlement.opened"
@@ -33,6 +34,7 @@ class SettlementOpened:
     line_count: int
     opened_by: str
     requested_at: int
+    lines_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -159,6 +159,7 @@ class Settlement:
     rail: str = ""
     rail_reference: str = ""
     failure_code: str = ""
+    lines_hash: str = ""
 
     @property
     def is_payable(self) -> bool:
@@ -210,7 +211,7 @@ def check_creation(command: CreateSettlement) -> None:
 
 
 def decide_creation(
-    command: CreateSettlement, claimed: ClaimedLines
+    command: CreateSettlement, claimed: ClaimedLines, lines_hash: str = ""
 ) -> tuple[SettlementEvent, ...]:
     """Return what a creation and its claimed lines lead to: a settlement, closed where nothing is paid."""
     opened = SettlementOpened(
@@ -224,6 +225,7 @@ def decide_creation(
         line_count=claimed.count,
         opened_by=command.opened_by,
         requested_at=command.requested_at,
+        lines_hash=lines_hash,
     )
     if claimed.total == 0:
         return (opened, SettlementClosed(reason=CloseReason.ZERO, carried=0))
@@ -361,6 +363,7 @@ def _opened(settlement: Settlement | None, event: SettlementOpened) -> Settlemen
         line_count=event.line_count,
         opened_by=event.opened_by,
         created_at=event.requested_at,
+        lines_hash=event.lines_hash,
     )
 
 

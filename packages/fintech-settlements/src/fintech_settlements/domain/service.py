@@ -13,6 +13,7 @@ from fintech_kernel.contracts.accounts import merchant_account
 from fintech_kernel.contracts.ledger import Ledger
 from fintech_kernel.contracts.merchants import MerchantDirectory
 from fintech_kernel.domain.actors import Actor
+from fintech_kernel.domain.checkpoints import Signer
 from fintech_kernel.domain.codec import to_json
 from fintech_kernel.domain.journal import Journal
 from fintech_kernel.domain.operations import Answer, IdempotentCall, OperationCall, Operations
@@ -20,7 +21,9 @@ from fintech_kernel.errors import NotFound
 from fintech_kernel.identifiers import Identifiers
 
 from fintech_settlements.domain import model
+from fintech_settlements.domain.chain import ChainedLine, LineChain
 from fintech_settlements.domain.history import fold_settlement
+from fintech_settlements.domain.lines import StatementLine
 from fintech_settlements.domain.model import (
     ApproveSettlement,
     CancelSettlement,
@@ -30,7 +33,7 @@ from fintech_settlements.domain.model import (
     Settlement,
 )
 from fintech_settlements.domain.projection import settlement_of_row
-from fintech_settlements.domain.statements import StatementLine, StatementSums, statement_line
+from fintech_settlements.domain.statements import StatementSums, statement_line
 from fintech_settlements.infrastructure import queries
 from fintech_settlements.infrastructure.queries import SettlementFilter
 
@@ -64,6 +67,7 @@ class Settlements:
         clock: Clock,
         ledger: Ledger,
         merchants: MerchantDirectory,
+        signer: Signer,
         rail: str,
         chunk_size: int,
         two_people_above: int,
@@ -75,6 +79,7 @@ class Settlements:
         self._clock = clock
         self._ledger = ledger
         self._merchants = merchants
+        self._signer = signer
         self._rail = rail
         self._chunk_size = chunk_size
         self._two_people_above = two_people_above
@@ -221,9 +226,9 @@ class Settlements:
         return tuple(statement_line(settlement, line) for line in found)
 
     async def statement(
-        self, settlement: Settlement, sums: StatementSums
-    ) -> AsyncIterator[Sequence[StatementLine]]:
-        """Yield all rows of a statement in pages, counting them into ``sums``.
+        self, settlement: Settlement, sums: StatementSums, chain: LineChain
+    ) -> AsyncIterator[Sequence[ChainedLine]]:
+        """Yield all rows of a statement in pages, counting them into ``sums`` and ``chain``.
 
         Raises:
             InvariantBroken: after the last page, when the rows are not what the settlement recorded.
@@ -231,9 +236,13 @@ class Settlements:
         after = ""
         while page := await self.lines(settlement, after=after, limit=STATEMENT_PAGE_LINES):
             sums.add(page)
-            yield page
+            yield chain.extend(page)
             after = page[-1].transfer_id
-        sums.check(settlement)
+        sums.check(settlement, chain.head)
+
+    def signed(self, text: str) -> str:
+        """Return the signed note of a text: with the public key alone anybody sees that it is ours."""
+        return self._signer.sign_text(text)
 
     # --- small parts
 

@@ -9,9 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from fintech_kernel.contracts.ledger import CARRYOVER, Line
+from fintech_kernel.contracts.ledger import CARRYOVER, Ledger, Line
 from fintech_kernel.errors import InvariantBroken
 
+from fintech_settlements.domain.chain import LineChain
+from fintech_settlements.domain.lines import StatementLine
 from fintech_settlements.domain.model import Settlement
 from fintech_settlements.domain.postings import PAYOUT_FAILED
 
@@ -21,30 +23,8 @@ FEE_KINDS: Final = frozenset({"Fee", "FeeRefund"})
 SETTLEMENT_KINDS: Final = frozenset({CARRYOVER, PAYOUT_FAILED})
 """Kinds of lines that come from an earlier settlement; their reference is its batch number."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatementLine:
-    """One row of a statement. ``created_at`` is UTC milliseconds, amounts are minor units."""
-
-    transfer_id: str
-    merchant_id: str
-    payment_id: str
-    reference: str
-    type: str
-    created_at: int
-    currency: str
-    gross_debit: int
-    gross_credit: int
-    fee_debit: int
-    fee_credit: int
-    net_debit: int
-    net_credit: int
-    batch_number: str
-
-    @property
-    def net(self) -> int:
-        """What the row adds to the settlement's total; negative where it takes away."""
-        return self.net_credit - self.net_debit
+HASH_PAGE_LINES: Final = 1_000
+"""Lines of one read while a new set is hashed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +39,14 @@ class TypeTotal:
 
 @dataclass(slots=True)
 class StatementSums:
-    """Counts and sums of the rows seen so far: memory grows with types, not with rows."""
+    """Counts and sums of the rows seen so far: memory grows with types, not with rows.
+
+    ``opening_balance`` is what the settlements before carried over into this one.
+    """
 
     count: int = 0
     total: int = 0
+    opening_balance: int = 0
     _types: dict[str, TypeTotal] = field(default_factory=dict[str, TypeTotal])
 
     def add(self, lines: Iterable[StatementLine]) -> None:
@@ -79,41 +63,82 @@ class StatementSums:
             )
             self.count += 1
             self.total += line.net
+            self.opening_balance += line.net if line.type == CARRYOVER else 0
 
     @property
     def by_type(self) -> tuple[TypeTotal, ...]:
         """Totals by type, sorted by type."""
         return tuple(self._types[name] for name in sorted(self._types))
 
-    def check(self, settlement: Settlement) -> None:
+    def check(self, settlement: Settlement, lines_hash: str = "") -> None:
         """Compare with what the settlement recorded when it was opened.
 
         Raises:
-            InvariantBroken: another number of rows, or another sum.
+            InvariantBroken: another number of rows, another sum, or other rows.
         """
+        if lines_hash and settlement.lines_hash not in {"", lines_hash}:
+            raise InvariantBroken(
+                f"lines of settlement {settlement.settlement_id} are not the ones that it recorded"
+            )
         if (self.count, self.total) != (settlement.line_count, settlement.total):
             raise InvariantBroken(
                 f"lines of settlement {settlement.settlement_id} do not add up to what it recorded"
             )
 
 
+async def hash_of_lines(
+    ledger: Ledger, *, settlement_id: str, merchant_id: str, currency: str, batch_number: str
+) -> str:
+    """Return the last hash of the chain over the claimed lines of a set that has closed, read in pages."""
+    chain = LineChain(merchant_id=merchant_id, currency=currency, batch_number=batch_number)
+    after = ""
+    while page := await ledger.lines(
+        settlement_id=settlement_id, merchant_id=merchant_id, after=after, limit=HASH_PAGE_LINES
+    ):
+        chain.extend(
+            row_of(line, merchant_id=merchant_id, currency=currency, batch_number=batch_number)
+            for line in page
+        )
+        after = page[-1].transfer_id
+    return chain.head
+
+
+def chain_of(settlement: Settlement) -> LineChain:
+    """Return the beginning of a settlement's chain."""
+    return LineChain(
+        merchant_id=settlement.merchant_id,
+        currency=settlement.currency,
+        batch_number=settlement.batch_number,
+    )
+
+
 def statement_line(settlement: Settlement, line: Line) -> StatementLine:
     """Return a ledger line as a row of its settlement's statement."""
+    return row_of(
+        line,
+        merchant_id=settlement.merchant_id,
+        currency=settlement.currency,
+        batch_number=settlement.batch_number,
+    )
+
+
+def row_of(line: Line, *, merchant_id: str, currency: str, batch_number: str) -> StatementLine:
+    """Return a ledger line as a row of a batch's statement."""
     debit, credit = max(-line.amount, 0), max(line.amount, 0)
     is_fee = line.kind in FEE_KINDS
     return StatementLine(
         transfer_id=line.transfer_id,
-        merchant_id=settlement.merchant_id,
+        merchant_id=merchant_id,
         payment_id="" if line.kind in SETTLEMENT_KINDS else line.subject_id,
         reference=line.reference,
         type=line.kind,
         created_at=line.recorded_at,
-        currency=settlement.currency,
+        currency=currency,
         gross_debit=0 if is_fee else debit,
         gross_credit=0 if is_fee else credit,
         fee_debit=debit if is_fee else 0,
         fee_credit=credit if is_fee else 0,
         net_debit=debit,
         net_credit=credit,
-        batch_number=settlement.batch_number,
+        batch_number=batch_number,
     )

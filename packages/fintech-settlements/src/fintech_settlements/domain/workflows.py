@@ -33,6 +33,7 @@ from fintech_settlements.domain.model import (
 )
 from fintech_settlements.domain.postings import legs_of, own_transfer_id
 from fintech_settlements.domain.projection import read_model
+from fintech_settlements.domain.statements import hash_of_lines
 from fintech_settlements.infrastructure import queries
 
 DECIDE_STEP: Final = "decide"
@@ -68,10 +69,17 @@ class SettlementWorkflows:
             cutoff=command.cutoff,
             chunk_size=command.chunk_size,
         )
+        lines_hash = await hash_of_lines(
+            self._ledger,
+            settlement_id=command.settlement_id,
+            merchant_id=command.merchant_id,
+            currency=command.currency,
+            batch_number=command.batch_number,
+        )
         return await execution.conclude(
             stream=stream,
             step=DECIDE_STEP,
-            decide=lambda _stream: drafts(model.decide_creation(command, claimed)),
+            decide=lambda _stream: drafts(model.decide_creation(command, claimed, lines_hash)),
             complete=self._completed,
         )
 
