@@ -44,7 +44,7 @@ async def _run(check: CloseCheck, period: ClosePeriod) -> Sequence[Obstacle]:
         async with asyncio.timeout(check.timeout_seconds):
             return await check.check(period)
     except Exception as error:  # noqa: BLE001 - a plugin's check may raise anything: nobody looked then
-        logger.warning("close check failed", check=check.name, error=type(error).__name__)
+        logger.warning("close check failed", check=check.name, reason=type(error).__name__)
         return [
             Obstacle(
                 code=CHECK_FAILED,
