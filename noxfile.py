@@ -156,7 +156,7 @@ def architecture(session: nox.Session) -> None:
     """Check the rules of the architecture that no linter knows, and that the contracts bite."""
     install(session, *PACKAGES, groups=["test", "lint"])
     nox_itself = {"NOX": shlex.join([sys.executable, "-m", "nox"])}  # tests run sessions on a copy
-    run_tests(session, "tests/architecture", "tests/isolation", env=nox_itself)
+    run_tests(session, "tests/architecture", "tests/isolation", "tests/tools", env=nox_itself)
 
 
 @nox.session
@@ -337,7 +337,8 @@ def full(session: nox.Session) -> None:
         for name, arguments in plan
         if not wanted or wanted & {name, name.partition("(")[0]}
     ]
-    session.run(sys.executable, "tools/full.py", *chosen, external=True)
+    part = ["--part"] if wanted else []
+    session.run(sys.executable, "tools/full.py", *part, *chosen, external=True)
 
 
 @nox.session

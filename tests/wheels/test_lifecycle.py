@@ -38,7 +38,8 @@ class Server:
 
     def token(self, **options: str) -> dict[str, str]:
         flags = [part for name, value in options.items() for part in (f"--{name}", value)]
-        told = self.environment.fintech("token", "issue", *flags, **SETTINGS)
+        settings = {**SETTINGS, "DB_BASE_URL": self.running.url}  # a token needs no database
+        told = self.environment.fintech("token", "issue", *flags, **settings)
         return {"Authorization": f"Bearer {told.stdout.strip()}"}
 
     def do(self, path: str, body: Any, headers: dict[str, str]) -> Any:

@@ -1,5 +1,7 @@
 """``fintech docs``: pages of the documentation that the installed packages write themselves."""
 
+import json
+
 import typer
 
 app = typer.Typer(
@@ -25,3 +27,11 @@ def permissions() -> None:
     from fintech_server.references import permissions_page
 
     typer.echo(permissions_page(assembled(), PluginHost.installed()), nl=False)
+
+
+@app.command()
+def openapi() -> None:
+    """Print the OpenAPI document of what is installed, its members sorted."""
+    from fintech_server.assembly import assembled  # see errors
+
+    typer.echo(json.dumps(assembled().openapi(), indent=1, sort_keys=True, ensure_ascii=False))
