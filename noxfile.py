@@ -290,6 +290,13 @@ def bench(session: nox.Session) -> None:
         session.run("python", program.relative_to(ROOT).as_posix())
 
 
+@nox.session
+def deploy(session: nox.Session) -> None:
+    """Lint Dockerfile, composition and alarms; install and run the stack they describe, without containers."""
+    install(session, *PACKAGES, groups=["test", "deploy"])
+    run_tests(session, "tests/deploy")
+
+
 @nox.session(venv_backend="none")
 def full(session: nox.Session) -> None:
     """Queue everything, slow tests included; takes hours, runs before a release."""
@@ -303,7 +310,7 @@ def full(session: nox.Session) -> None:
         session.notify(f"subsets({name})", EVERYTHING)
     for name in ("conformance", "architecture", *FOLDERS, "elixir"):
         session.notify(name, EVERYTHING)
-    for name in ("simulate", "mutants", "chaos", "races", "fuzz", "bench"):
+    for name in ("deploy", "simulate", "mutants", "chaos", "races", "fuzz", "bench"):
         session.notify(name, [])
 
 
