@@ -321,6 +321,13 @@ def release(session: nox.Session) -> None:
     session.run("python", "tools/release.py", *session.posargs)
 
 
+@nox.session
+def deploy(session: nox.Session) -> None:
+    """Lint Dockerfile, composition and alarms; install and run the stack they describe, without containers."""
+    install(session, *PACKAGES, groups=["test", "deploy"])
+    run_tests(session, "tests/deploy")
+
+
 @nox.session(venv_backend="none")
 def full(session: nox.Session) -> None:
     """Run everything, slow tests included, and report it in docs/reports; -- NAMES runs a part."""
@@ -328,7 +335,7 @@ def full(session: nox.Session) -> None:
     plan = [
         *((name, ()) for name in ("lint", "types", "contracts", *PACKAGE_SESSIONS["quick"])),
         *((name, EVERYTHING) for name in slow),
-        *((name, ()) for name in ("wheels", "compatibility", "openapi")),
+        *((name, ()) for name in ("wheels", "compatibility", "openapi", "deploy")),
         *((name, ()) for name in ("simulate", "mutants", "chaos", "races", "fuzz", "bench")),
     ]
     wanted = {*session.posargs}
