@@ -227,6 +227,17 @@ def docs(session: nox.Session) -> None:
     across_packages(session, "tests/docs")
 
 
+@nox.session
+def site(session: nox.Session) -> None:
+    """Build the documentation's site in build/site/html; a link or anchor that leads nowhere fails."""
+    install(session, *PACKAGES, groups=["site"])
+    session.run("python", "site/stage.py")
+    configuration = ("--config-file", "build/site/mkdocs.yml")
+    # The notice is about MkDocs 2, which the range of the group `site` excludes.
+    quiet = {"NO_MKDOCS_2_WARNING": "1"}
+    session.run("mkdocs", "build", "--strict", *configuration, *session.posargs, env=quiet)
+
+
 # ---- on request ----
 
 
@@ -315,7 +326,7 @@ def bench(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def full(session: nox.Session) -> None:
     """Queue everything, slow tests included; takes hours, runs before a release."""
-    for name in ("lint", "types", "contracts"):
+    for name in ("lint", "types", "contracts", "site"):
         session.notify(name, [])
     for name in PACKAGES:
         session.notify(f"imports({name})", [])
@@ -359,8 +370,7 @@ FOLDERS: Final = tuple(
 nox.options.sessions = [
     *("lint", "types", "contracts", "architecture"),
     *("imports", "tests", "example", "subsets", "conformance"),
-    *FOLDERS,
-    "elixir",
+    *(*FOLDERS, "site", "elixir"),
 ]
 
 
