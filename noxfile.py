@@ -189,6 +189,17 @@ def docs(session: nox.Session) -> None:
     across_packages(session, "tests/docs")
 
 
+@nox.session
+def site(session: nox.Session) -> None:
+    """Build the documentation's site in build/site/html; a link or anchor that leads nowhere fails."""
+    install(session, *PACKAGES, groups=["site"])
+    session.run("python", "site/stage.py")
+    configuration = ("--config-file", "build/site/mkdocs.yml")
+    # The notice is about MkDocs 2, which the range of the group `site` excludes.
+    quiet = {"NO_MKDOCS_2_WARNING": "1"}
+    session.run("mkdocs", "build", "--strict", *configuration, *session.posargs, env=quiet)
+
+
 # ---- on request ----
 
 
@@ -333,7 +344,10 @@ def full(session: nox.Session) -> None:
     """Run everything, slow tests included, and report it in docs/reports; -- NAMES runs a part."""
     slow = (*PACKAGE_SESSIONS["slow"], "example", "conformance", "architecture", *FOLDERS, "elixir")
     plan = [
-        *((name, ()) for name in ("lint", "types", "contracts", *PACKAGE_SESSIONS["quick"])),
+        *(
+            (name, ())
+            for name in ("lint", "types", "contracts", "site", *PACKAGE_SESSIONS["quick"])
+        ),
         *((name, EVERYTHING) for name in slow),
         *((name, ()) for name in ("wheels", "compatibility", "openapi", "deploy")),
         *((name, ()) for name in ("simulate", "mutants", "chaos", "races", "fuzz", "bench")),
@@ -388,8 +402,7 @@ PACKAGE_SESSIONS: Final = {
 nox.options.sessions = [
     *("lint", "types", "contracts", "architecture"),
     *("imports", "tests", "example", "subsets", "conformance"),
-    *FOLDERS,
-    "elixir",
+    *(*FOLDERS, "site", "elixir"),
 ]
 
 

@@ -7,8 +7,11 @@ import pytest
 from fastapi import FastAPI
 from fintech_kernel.errors import FintechError, Refusal
 from fintech_kernel.host import PluginHost
+from fintech_kernel.settings import KernelSettings
 from fintech_server.assembly import assembled
 from fintech_server.references import errors_page, permissions_page
+from fintech_server.setting_references import setting_names, settings_page
+from fintech_server.surface_references import api_page, metrics_page
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -27,6 +30,46 @@ def test_the_page_of_permissions_is_fresh(app: FastAPI) -> None:
     page = (DOCS / "permissions.md").read_text(encoding="utf-8")
     fresh = permissions_page(app, PluginHost.installed())
     assert page == fresh, "run: fintech docs permissions > docs/permissions.md"
+
+
+def test_the_page_of_settings_is_fresh() -> None:
+    page = (DOCS / "settings.md").read_text(encoding="utf-8")
+    assert page == settings_page(PluginHost.installed()), (
+        "run: fintech docs settings > docs/settings.md"
+    )
+
+
+def test_every_setting_says_what_it_is_for_and_what_it_takes() -> None:
+    models = [KernelSettings, *(spec.model for spec in PluginHost.installed().settings())]
+    silent = [
+        name
+        for model in models
+        for name, schema in setting_names(model)
+        if not schema.get("description")
+    ]
+    assert silent == [], "give each a Field(description=...)"
+    for line in settings_page(PluginHost.installed()).splitlines():
+        if line.startswith("| `"):
+            assert len(re.findall(r"(?<!\\)\|", line)) == 5, line
+
+
+def test_the_page_of_the_api_has_every_operation_with_its_bodies(app: FastAPI) -> None:
+    page = api_page(app)
+    for path, operations in app.openapi()["paths"].items():
+        for method, operation in operations.items():
+            section = page.partition(f"\n### {operation['operationId']}\n")[2].partition("\n### ")[
+                0
+            ]
+            assert f"`{method.upper()} {path}`" in section
+            assert ("\nTakes, for instance:\n" in section) == ("requestBody" in operation)
+            assert "\nAnswers 2" in section
+
+
+def test_the_page_of_metrics_has_every_metric(app: FastAPI) -> None:
+    page = metrics_page(app)
+    for line in app.state.context.metrics.text().decode().splitlines():
+        if line.startswith("# TYPE "):
+            assert f"| `{line.split()[2]}` | {line.split()[3]} |" in page
 
 
 def test_every_problem_has_a_section_that_its_type_leads_to(app: FastAPI) -> None:

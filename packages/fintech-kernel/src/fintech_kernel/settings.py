@@ -59,37 +59,63 @@ class KernelSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    app_env: Environment = Environment.DEVELOPMENT
-    app_host: str = "127.0.0.1"
-    app_port: Port = 8000
+    app_env: Environment = Field(
+        default=Environment.DEVELOPMENT,
+        description="where the server runs; production refuses what development forgives",
+    )
+    app_host: str = Field(default="127.0.0.1", description="address to listen at")
+    app_port: Port = Field(default=8000, description="port to listen at; 0: a free one")
     app_docs: bool | None = Field(
         default=None, description="serve /docs; default: only in development and test"
     )
     app_secret: SecretStr = Field(
         description="keys of fingerprints and cursors are derived from it; at least 32 characters"
     )
-    app_secret_id: str = Field(default="k1", pattern=r"^[a-z0-9]{1,16}$")
+    app_secret_id: str = Field(
+        default="k1",
+        pattern=r"^[a-z0-9]{1,16}$",
+        description="name of APP_SECRET: what was made under it carries the name",
+    )
     app_secrets_previous: dict[str, SecretStr] = Field(
         default_factory=dict,
         description="earlier secrets by id, so that stored fingerprints compare",
     )
-    app_request_timeout_seconds: Seconds = 15.0
-    app_body_bytes_max: Annotated[int, Field(ge=1024, le=10_000_000)] = 65_536
-    app_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    app_migrate_on_start: bool = True
+    app_request_timeout_seconds: Seconds = Field(default=15.0, description="deadline of a request")
+    app_body_bytes_max: Annotated[int, Field(ge=1024, le=10_000_000)] = Field(
+        default=65_536, description="longest body of a request"
+    )
+    app_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="lines below it are not logged"
+    )
+    app_migrate_on_start: bool = Field(
+        default=True, description="apply pending migrations at start; else `fintech migrate` does"
+    )
     app_jobs: bool = Field(
         default=True, description="run recovery, dispatch and plugins' jobs here"
     )
 
-    db_base_url: str
-    db_timeout_seconds: Seconds = 5.0
-    db_api_token: SecretStr | None = None
+    db_base_url: str = Field(description="where the database service is; https:// beyond loopback")
+    db_timeout_seconds: Seconds = Field(
+        default=5.0,
+        description="deadline of a database call where no request sets one, repeats included",
+    )
+    db_api_token: SecretStr | None = Field(
+        default=None, description="bearer token of the database service, where it wants one"
+    )
 
-    jwt_algorithm: Literal["HS256", "HS384", "HS512", "RS256", "ES256", "EdDSA"] = "HS256"
-    jwt_secret: SecretStr | None = None
-    jwt_public_key: SecretStr | None = None
-    jwt_private_key: SecretStr | None = None
-    jwt_key_id: str = "k1"
+    jwt_algorithm: Literal["HS256", "HS384", "HS512", "RS256", "ES256", "EdDSA"] = Field(
+        default="HS256", description="the one algorithm of access tokens under the key given here"
+    )
+    jwt_secret: SecretStr | None = Field(
+        default=None, description="key of HS algorithms; at least 32 characters"
+    )
+    jwt_public_key: SecretStr | None = Field(
+        default=None, description="PEM; verifies tokens of the other algorithms"
+    )
+    jwt_private_key: SecretStr | None = Field(
+        default=None, description="PEM; signs them: without it tokens are verified and never issued"
+    )
+    jwt_key_id: str = Field(default="k1", description="`kid` of the key given here")
     jwt_keys_file: str | None = Field(
         default=None,
         description="JWK set of signing keys, as `fintech keys rotate` writes it; it signs, and a"
@@ -99,9 +125,11 @@ class KernelSettings(BaseSettings):
         default=None,
         description="public JWK set of an outside issuer: tokens are verified here and never issued",
     )
-    jwt_issuer: str = "fintech"
-    jwt_audience: str = "fintech-api"
-    jwt_lifetime_seconds: Annotated[int, Field(ge=60, le=900)] = 900
+    jwt_issuer: str = Field(default="fintech", description="`iss` that tokens must have")
+    jwt_audience: str = Field(default="fintech-api", description="`aud` that tokens must have")
+    jwt_lifetime_seconds: Annotated[int, Field(ge=60, le=900)] = Field(
+        default=900, description="how long an access token lives, and the longest that is taken"
+    )
 
     operation_lease_seconds: Seconds = Field(
         default=20.0,

@@ -37,7 +37,9 @@ class PaymentsSettings(BaseSettings):
     expire_every_seconds: Annotated[float, Field(gt=0, le=3600)] = Field(
         default=60.0, description="how often authorizations that ran out are looked for"
     )
-    resolve_every_seconds: Annotated[float, Field(gt=0, le=3600)] = 15.0
+    resolve_every_seconds: Annotated[float, Field(gt=0, le=3600)] = Field(
+        default=15.0, description="how often outcomes that are open and due are asked for"
+    )
     sandbox_late_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
         default=3.0, description="when the sandboxes give an answer that comes later"
     )

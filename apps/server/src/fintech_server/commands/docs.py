@@ -35,3 +35,31 @@ def openapi() -> None:
     from fintech_server.assembly import assembled  # see errors
 
     typer.echo(json.dumps(assembled().openapi(), indent=1, sort_keys=True, ensure_ascii=False))
+
+
+@app.command()
+def settings() -> None:
+    """Print every setting: what it takes, its default, and what it is for."""
+    from fintech_kernel.host import PluginHost  # see errors
+
+    from fintech_server.setting_references import settings_page
+
+    typer.echo(settings_page(PluginHost.installed()), nl=False)
+
+
+@app.command()
+def api() -> None:
+    """Print every route of the API, with examples."""
+    from fintech_server.assembly import assembled  # see errors
+    from fintech_server.surface_references import api_page
+
+    typer.echo(api_page(assembled()), nl=False)
+
+
+@app.command()
+def metrics() -> None:
+    """Print every metric."""
+    from fintech_server.assembly import assembled  # see errors
+    from fintech_server.surface_references import metrics_page
+
+    typer.echo(metrics_page(assembled()), nl=False)
