@@ -334,7 +334,7 @@ def release(session: nox.Session) -> None:
 
 @nox.session
 def deploy(session: nox.Session) -> None:
-    """Lint Dockerfile, composition and alarms; install and run the stack they describe, without containers."""
+    """Lint Dockerfile, composition and alarms; run the stack that they describe, without containers."""
     install(session, *PACKAGES, groups=["test", "deploy"])
     run_tests(session, "tests/deploy")
 
