@@ -7,7 +7,9 @@ from fintech_kernel.web.authentication import permissions_required
 from fintech_kernel.web.openapi import openapi_faults
 from fintech_kernel.web.route_rules import operations_of
 
-PUBLIC = {"health_live", "health_ready", "metrics", "get_jwks", "receive_callback"}
+PUBLIC = {
+    "health_live", "health_ready", "metrics", "get_jwks", "receive_callback", "receive_payout_callback",
+}  # fmt: skip
 """Operations that need no permission: health, public keys, processors' signed callbacks, and metrics where
 APP_METRICS says so.
 

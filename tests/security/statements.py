@@ -32,6 +32,8 @@ SCOPED_KEYS: Final[Mapping[str, frozenset[str]]] = {
     # with, and a payment is asked for only after its stream was read as the merchant's
     "payments_sandbox_calls": frozenset({"call_key", "payment_id"}),
     "settlements_sandbox_payouts": frozenset({"payout_key"}),
+    # orders of rails that people answer: likewise
+    "settlements_payout_orders": frozenset({"payout_key"}),
 }
 """Columns whose value holds the merchant, or is a digest over it: an equality with one is a scope."""
 
@@ -68,7 +70,12 @@ PLATFORM_WIDE: Final[Mapping[str, str]] = {
     "merchants.of_platform": "a list of all merchants",
     "payments.of_platform": "a list over merchants",
     "payments.owner": "staff names a payment without its merchant",
+    "ledger.due_accounts": "a run settles everybody that is due",
     "settlements.of_platform": "a list over merchants",
+    "settlements.open_payouts": "the resolver asks for everybody's",
+    "settlements.sandbox.untold": "the sandbox tells everybody's answers, as a rail does",
+    "settlements.orders.without_file": "a file holds everybody's orders",
+    "settlements.files.orders": "a file holds everybody's orders",
     "settlements.owners.by_id": "staff names a settlement without its merchant",
 }
 """Statements that may read merchants' tables across merchants, and why. Where one does, it does so for a

@@ -28,6 +28,7 @@ FORM: Final = "application/x-www-form-urlencoded"
 
 SIGNED: Final = {
     "receive_callback": "the processor's signature over the body",
+    "receive_payout_callback": "the rail's signature over the body",
     "issue_token": "the secret of an API key",
 }
 """Public operations that answer 401 to whoever does not bring what is named here."""

@@ -201,7 +201,7 @@ def absent_of(name: str, value: str) -> str:
         return str(2**53 - 1)
     if _OPERATION_ID.fullmatch(value):
         return "op_" + "a" * 52
-    if name == "processor":
+    if name in {"processor", "rail"}:
         return "absent"
     if name == "close_id":
         return "1970-01-01"
@@ -248,7 +248,9 @@ class Story:
             self.close,
             self.settlement,
             self.trail,
+            self.run,
             self.processor,
+            self.rail,
         ):
             await step()
         return self.objects
@@ -341,6 +343,15 @@ class Story:
         heads = (await self._get("/v1/audit/tree-heads"))["data"]
         self.objects["from"] = str(heads[-1]["tree_size"])
         self.objects["to"] = str(heads[0]["tree_size"])
+
+    async def run(self) -> None:
+        """Runs are the platform's: they are the same for everybody."""
+        made = await self._post("/v1/settlements/runs", {})
+        self.objects["run_id"] = made["run_id"]
+
+    async def rail(self) -> None:
+        """Rails are the deployment's: there is the same for everybody."""
+        self.objects["rail"] = "sandbox"
 
     async def processor(self) -> None:
         """Processors are the deployment's: there is the same for everybody."""

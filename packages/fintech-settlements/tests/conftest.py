@@ -44,6 +44,7 @@ from fintech_kernel.testing.apps import RunningApp, running_app
 from fintech_kernel.testing.clocks import FrozenClock
 from fintech_kernel.web.app import Overrides
 from fintech_settlements import plugin as settlements_plugin
+from fintech_settlements.domain import workflows
 
 CURRENCY = "KES"
 COLUMNS = (
@@ -181,8 +182,25 @@ class Books:
         found = await self.rows(DUE, account, account, account, cutoff, limit)
         return tuple(Line(transfer_id=row.pop("line_key"), chunk=-1, **row) for row in found)
 
-    async def due_accounts(self, *, cutoff, limit) -> tuple[tuple[str, str], ...]:
-        raise AssertionError(f"settlements are created one by one here, not {limit} until {cutoff}")
+    async def due_total(self, *, merchant_id, account, cutoff) -> ClaimedLines:
+        found = await self.due_lines(
+            merchant_id=merchant_id, account=account, cutoff=cutoff, limit=100_000
+        )
+        return ClaimedLines(count=len(found), total=sum(line.amount for line in found))
+
+    async def due_accounts(self, *, cutoff, limit, after=("", "")) -> tuple[tuple[str, str], ...]:
+        found = await self.rows(
+            "SELECT DISTINCT t.merchant_id AS merchant_id FROM books_transfers t"
+            " WHERE t.available_on <= ? AND t.kind <> 'Carryover' AND t.merchant_id > ?"
+            " AND (t.debit_account LIKE 'liabilities:merchant:%'"
+            " OR t.credit_account LIKE 'liabilities:merchant:%') AND NOT EXISTS"
+            " (SELECT 1 FROM books_lines l WHERE l.line_key = t.transfer_id)"
+            " ORDER BY t.merchant_id LIMIT ?",
+            cutoff,
+            after[0],
+            limit,
+        )
+        return tuple((row["merchant_id"], CURRENCY) for row in found)
 
     async def balance(self, account: str) -> int:
         """Credits less debits."""
@@ -210,7 +228,8 @@ class Directory:
 class ScriptedRail:
     """A rail with books of its own that may answer late: ``moods`` say how its next calls end.
 
-    ``lost``: it pays, and the answer does not arrive. ``slow``: it says that it is still at it.
+    ``lost``: it pays, and the answer does not arrive. ``slow``: it says that it is still at it, and so
+    say its books until it decides (``decide``). ``never``: nothing arrives.
     """
 
     name: str = "scripted"
@@ -220,14 +239,17 @@ class ScriptedRail:
     paid: list[tuple[str, Money, str]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     queries: list[str] = field(default_factory=list)
+    accounts: list[str] = field(default_factory=list)
 
-    async def pay(self, *, key, merchant_id, amount, batch_number) -> PayoutAnswer:
+    async def pay(self, *, key, merchant_id, amount, batch_number, bank_account_id) -> PayoutAnswer:
+        self.accounts.append(bank_account_id)
         self.calls.append(key)
         mood = self.moods.pop(0) if self.moods else "prompt"
         if mood == "never":
             return PayoutAnswer(outcome=Outcome.UNKNOWN)
         if mood == "slow":
-            return PayoutAnswer(outcome=Outcome.PENDING)
+            self.books[key] = PayoutAnswer(outcome=Outcome.PENDING)
+            return self.books[key]
         if key not in self.books:
             self.books[key] = PayoutAnswer(outcome=Outcome.APPROVED, rail_reference=f"ref:{key}")
             self.paid.append((merchant_id, amount, batch_number))
@@ -236,6 +258,12 @@ class ScriptedRail:
     async def query(self, *, key) -> PayoutAnswer | None:
         self.queries.append(key)
         return self.books.get(key)
+
+    def decide(self, key, outcome, *, failure_code="") -> None:
+        """Let the books say what became of a key."""
+        self.books[key] = PayoutAnswer(
+            outcome=outcome, failure_code=failure_code, rail_reference=f"ref:{key}"
+        )
 
 
 class BooksPlugin:
@@ -377,6 +405,15 @@ class World:
             f"/v1/settlements{path}", headers={**self.staff(), **headers}
         )
 
+    async def run_job(self, name: str) -> None:
+        """Run one of the plugin's jobs once."""
+        (job,) = (
+            job
+            for job in settlements_plugin.fintech_jobs(self.app.context)
+            if job.name == f"settlements.{name}"
+        )
+        await job.run()
+
     async def recover(self) -> None:
         """Let recovery run what is unfinished: an hour later every lease and backoff is over."""
         self.clock.advance(seconds=3_600)
@@ -431,6 +468,12 @@ def run_app(doubles: BooksPlugin, frozen_clock: FrozenClock):
 async def world(anyio_backend, service, run_app, doubles, frozen_clock) -> AsyncIterator[World]:
     async with run_app(service, settlements_chunk_size=3) as app:
         yield World(app, doubles, frozen_clock)
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Payouts are repeated without pauses while their rail does not answer."""
+    monkeypatch.setattr(workflows, "RESEND_SECONDS", (0, 0, 0))
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from typing import Final
 from fintech_kernel.context import AppContext
 from fintech_kernel.contracts.ledger import Ledger
 from fintech_kernel.contracts.merchants import MerchantDirectory
-from fintech_kernel.contracts.processors import CallbackRejected
 from fintech_kernel.domain.permissions import (
     AUDITOR,
     MERCHANT_ADMIN,
@@ -123,7 +122,6 @@ def fintech_migrations() -> Sequence[MigrationSet]:
 def fintech_errors() -> Sequence[ErrorMapping]:
     """Refusals and their statuses: 409 where the state says no, 422 where the request does."""
     statuses: dict[type[FintechError], int] = {
-        CallbackRejected: 401,
         errors.CallbackTooEarly: 503,
         errors.ManualCaptureUnsupported: 422,
         errors.MerchantNotActive: 409,

@@ -1,7 +1,8 @@
 """Settlements as a plugin: what it declares to the host. The only place where its parts meet."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fintech_kernel.context import AppContext
 from fintech_kernel.contracts.ledger import Ledger
@@ -15,12 +16,13 @@ from fintech_kernel.domain.permissions import (
     PLATFORM_FINANCE,
     PLATFORM_OPERATOR,
 )
-from fintech_kernel.errors import StartupFault
+from fintech_kernel.errors import FintechError, StartupFault
 from fintech_kernel.hooks import (
     CommandGroup,
     ErrorMapping,
     EventHandler,
     GaugeSet,
+    Job,
     MigrationSet,
     OperationHandler,
     PayoutRailSpec,
@@ -35,31 +37,52 @@ from fintech_kernel.hooks import (
 from fintech_kernel.settings import Environment
 
 from fintech_settlements import commands
-from fintech_settlements.api import routes
+from fintech_settlements.api import operations, payout_routes, routes, run_routes
 from fintech_settlements.api.public_events import PUBLIC_EVENTS
-from fintech_settlements.api.schemas import present_created, present_settlement
-from fintech_settlements.domain import errors, service
+from fintech_settlements.domain import errors
+from fintech_settlements.domain.alarms import Alarms
+from fintech_settlements.domain.business_days import BusinessDays
+from fintech_settlements.domain.callbacks import PayoutCallbacks
+from fintech_settlements.domain.events import ALARMING
 from fintech_settlements.domain.gauges import settlement_gauges
+from fintech_settlements.domain.inquiry import Inquiry
+from fintech_settlements.domain.payout_workflows import PayoutWorkflows
+from fintech_settlements.domain.payouts import Payouts, RailChoice
 from fintech_settlements.domain.projection import SettlementProjection
+from fintech_settlements.domain.resolution import Resolution
+from fintech_settlements.domain.resolver import Resolver
+from fintech_settlements.domain.runs import RUN_JOB, Runs
 from fintech_settlements.domain.service import Settlements
 from fintech_settlements.domain.workflows import SettlementWorkflows
+from fintech_settlements.infrastructure.rails.letters import PayoutLetters
+from fintech_settlements.infrastructure.rails.messenger import PayoutMessenger
+from fintech_settlements.infrastructure.rails.orders import ORDER_RAILS, OrderRail
 from fintech_settlements.infrastructure.rails.sandbox import NAME as SANDBOX
 from fintech_settlements.infrastructure.rails.sandbox import SandboxRail
 from fintech_settlements.infrastructure.tables import MIGRATIONS
 from fintech_settlements.settings import SettlementsSettings
 
-NAME: Final = "settlements"
-OPERATION_VERSION: Final = 1
+RUN_TIMEOUT_SECONDS: Final = 600.0
+RESOLVE_TIMEOUT_SECONDS: Final = 120.0
+CALLBACKS_EVERY_SECONDS: Final = 1.0
 
-_REFUSALS: Final = (
-    (errors.MerchantHeld, 409),
-    (errors.CutoffInFuture, 422),
-    (errors.NothingDue, 409),
-    (errors.SettlementNotOpen, 409),
-    (errors.SettlementNotApproved, 409),
-    (errors.SettlementNotCancelable, 409),
-    (errors.SecondPersonRequired, 403),
-)
+_STATUSES: Final[Mapping[type[FintechError], int]] = {
+    errors.MerchantHeld: 409,
+    errors.CutoffInFuture: 422,
+    errors.NothingDue: 409,
+    errors.SettlementNotOpen: 409,
+    errors.SettlementNotApproved: 409,
+    errors.SettlementNotCancelable: 409,
+    errors.SecondPersonRequired: 403,
+    errors.RailUnsuitable: 409,
+    errors.BankAccountUnsuitable: 409,
+    errors.SettlementNotPaying: 409,
+    errors.FailureNeedsSecondPerson: 403,
+    errors.FailureTooEarly: 409,
+    errors.SettlementNotPaid: 409,
+    errors.NothingToRecover: 409,
+    errors.PayoutCallbackTooEarly: 503,
+}
 
 
 @hookimpl
@@ -88,7 +111,15 @@ def fintech_permissions() -> Sequence[Permission]:
     return [
         Permission(name=routes.CREATE, summary="Settle what is due.", roles=finance),
         Permission(name=routes.APPROVE, summary="Approve or cancel settlements.", roles=finance),
-        Permission(name=routes.PAY, summary="Pay settlements out.", roles=finance),
+        Permission(name=payout_routes.PAY, summary="Pay settlements out.", roles=finance),
+        Permission(
+            name=payout_routes.CONFIRM,
+            summary="Say what became of payouts: confirm, fail, return.",
+            roles=finance,
+        ),
+        Permission(
+            name=run_routes.RUN, summary="Settle every merchant that is due.", roles=finance
+        ),
         Permission(
             name=routes.READ,
             summary="Read settlements and statements; a merchant's principals read their own.",
@@ -114,15 +145,19 @@ def fintech_migrations() -> Sequence[MigrationSet]:
 def fintech_errors() -> Sequence[ErrorMapping]:
     """Map refusals to HTTP."""
     return [
-        ErrorMapping(name=error.code, error=error, status=status) for error, status in _REFUSALS
+        ErrorMapping(name=error.code, error=error, status=status)
+        for error, status in _STATUSES.items()
     ]
 
 
 @hookimpl
 def fintech_payout_rails(context: AppContext) -> Sequence[PayoutRailSpec]:
-    """Offer the sandbox rail."""
-    rail = SandboxRail(context.database, context.clock)
-    return [PayoutRailSpec(name=SANDBOX, rail=rail)]
+    """Offer the sandbox, and the rails that people answer."""
+    orders = [
+        OrderRail(name, database=context.database, clock=context.clock) for name in ORDER_RAILS
+    ]
+    sandbox = _sandbox(context)
+    return [PayoutRailSpec(name=rail.name, rail=rail) for rail in (sandbox, *orders)]
 
 
 @hookimpl
@@ -134,72 +169,118 @@ def fintech_public_events() -> Sequence[PublicEvent]:
 @hookimpl
 def fintech_services() -> Sequence[ServiceProvider]:
     """Build the use cases; a missing ledger or merchant directory stops the server at its start."""
+    needs = (Ledger, MerchantDirectory)
     return [
         ServiceProvider(
-            name="settlements",
-            provides=Settlements,
-            requires=(Ledger, MerchantDirectory),
-            build=_build_settlements,
-        )
+            name="settlements", provides=Settlements, requires=needs, build=_settlements
+        ),
+        ServiceProvider(
+            name="settlements.payouts", provides=Payouts, requires=needs, build=_payouts
+        ),
+        ServiceProvider(name="settlements.runs", provides=Runs, requires=needs, build=_runs),
+        ServiceProvider(
+            name="settlements.callbacks",
+            provides=PayoutCallbacks,
+            requires=needs,
+            build=_callbacks,
+        ),
     ]
 
 
 @hookimpl
 def fintech_operations(context: AppContext) -> Sequence[OperationHandler]:
     """Declare what can be asked of settlements."""
+    ledger = context.services.get(Ledger)
     workflows = SettlementWorkflows(
-        ledger=context.services.get(Ledger), rails=context.payout_rails, clock=context.clock
+        ledger=ledger,
+        rails=context.payout_rails,
+        resolution=_resolution(context),
+        answer_seconds=context.settings_of(SettlementsSettings).answer_seconds,
     )
     return [
-        OperationHandler(
-            name=service.CREATE,
-            version=OPERATION_VERSION,
-            run=workflows.run_create,
-            present=present_created,
-        ),
-        OperationHandler(
-            name=service.APPROVE,
-            version=OPERATION_VERSION,
-            run=workflows.run_approve,
-            present=present_settlement,
-            opening=workflows.opening,
-        ),
-        OperationHandler(
-            name=service.PAY,
-            version=OPERATION_VERSION,
-            run=workflows.run_pay,
-            present=present_settlement,
-            opening=workflows.opening,
-        ),
-        OperationHandler(
-            name=service.CANCEL,
-            version=OPERATION_VERSION,
-            run=workflows.run_cancel,
-            present=present_settlement,
-            opening=workflows.opening,
-        ),
+        *operations.settlement_handlers(workflows),
+        *operations.payout_handlers(PayoutWorkflows(ledger=ledger)),
+        *operations.run_handlers(),
     ]
 
 
 @hookimpl
 def fintech_event_handlers(context: AppContext) -> Sequence[EventHandler]:
-    """Keep the read model up with the journal."""
+    """Keep the read model up with the journal; raise alarms."""
     projection = SettlementProjection(journal=context.journal, database=context.database)
+    alarms = Alarms(context.metrics)
     return [
-        EventHandler(name="settlements.read_model", event="settlement.*", handle=projection.handle)
+        EventHandler(name="settlements.read_model", event="settlement.*", handle=projection.handle),
+        *(
+            EventHandler(name=f"settlements.alarm:{event}", event=event, handle=alarms.raise_alarm)
+            for event in ALARMING
+        ),
     ]
+
+
+@hookimpl
+def fintech_jobs(context: AppContext) -> Sequence[Job]:
+    """Settle who is due, ask about open payouts, and carry the sandbox's callbacks."""
+    settings = context.settings_of(SettlementsSettings)
+    resolver = Resolver(
+        inquiry=_inquiry(context),
+        journal=context.journal,
+        database=context.database,
+        clock=context.clock,
+    )
+    jobs = [
+        Job(
+            name=RUN_JOB,
+            run=context.services.get(Runs).turn,
+            every_seconds=settings.run_every_seconds,
+            timeout_seconds=RUN_TIMEOUT_SECONDS,
+        ),
+        Job(
+            name="settlements.resolve",
+            run=resolver.run,
+            every_seconds=settings.resolve_every_seconds,
+            timeout_seconds=RESOLVE_TIMEOUT_SECONDS,
+        ),
+    ]
+    if context.settings.app_env is not Environment.PRODUCTION:
+        jobs.append(_sandbox_callbacks(context))
+    return jobs
 
 
 @hookimpl
 def fintech_routes(context: AppContext) -> Sequence[RouteMount]:
     """Declare our routes."""
+    settlements = context.services.get(Settlements)
+    tag = "settlements"
+    description = "Batches of ledger lines, their statements and payouts."
     return [
         RouteMount(
+            name="settlements.runs",
+            router=run_routes.build_run_router(context.services.get(Runs), context.clock),
+            tag=tag,
+            tag_description=description,
+            prefix="/runs",
+        ),
+        RouteMount(
+            name="settlements.callbacks",
+            router=payout_routes.build_callback_router(context.services.get(PayoutCallbacks)),
+            tag="callbacks",
+            tag_description="What processors and rails tell of their own accord; signed by them.",
+            prefix="/callbacks",
+            public=payout_routes.PUBLIC,
+        ),
+        RouteMount(
             name="settlements",
-            router=routes.build_router(context.services.get(Settlements)),
-            tag="settlements",
-            tag_description="Batches of ledger lines, their statements and payouts.",
-        )
+            router=routes.build_router(settlements),
+            tag=tag,
+            tag_description=description,
+        ),
+        RouteMount(
+            name="settlements.payouts",
+            router=payout_routes.build_payout_router(settlements, context.services.get(Payouts)),
+            tag=tag,
+            tag_description=description,
+        ),
     ]
 
 
@@ -212,29 +293,10 @@ def fintech_metrics(context: AppContext) -> Sequence[GaugeSet]:
 @hookimpl
 def fintech_commands() -> Sequence[CommandGroup]:
     """``fintech settlements``."""
-    return [CommandGroup(name=NAME, app=commands.app)]
+    return [CommandGroup(name="settlements", app=commands.app)]
 
 
-def _build_settlements(context: AppContext) -> Settlements:
-    """Build the use cases.
-
-    Raises:
-        StartupFault: the configured rail is not installed.
-    """
-    settings = context.settings_of(SettlementsSettings)
-    faults: list[str] = []
-    if settings.rail not in context.payout_rails:
-        known = ", ".join(sorted(context.payout_rails))
-        faults.append(
-            f"SETTLEMENTS_RAIL: no rail {settings.rail!r} is installed; installed are {known}"
-        )
-    if context.settings.app_env is Environment.PRODUCTION and settings.rail == SANDBOX:
-        faults.append(
-            "SETTLEMENTS_RAIL is the sandbox, which pays nobody: in production install the package"
-            " of a rail and name it"
-        )
-    if faults:
-        raise StartupFault(faults)
+def _settlements(context: AppContext) -> Settlements:
     return Settlements(
         operations=context.operations,
         journal=context.journal,
@@ -244,7 +306,130 @@ def _build_settlements(context: AppContext) -> Settlements:
         ledger=context.services.get(Ledger),
         merchants=context.services.get(MerchantDirectory),
         signer=context.signer,
-        rail=settings.rail,
-        chunk_size=settings.chunk_size,
+        chunk_size=context.settings_of(SettlementsSettings).chunk_size,
+    )
+
+
+def _payouts(context: AppContext) -> Payouts:
+    """Build the use cases of payouts.
+
+    Raises:
+        StartupFault: a configured rail is not installed, or is the sandbox in production.
+    """
+    settings = context.settings_of(SettlementsSettings)
+    chosen = {"SETTLEMENTS_RAIL": settings.rail} | {
+        f"SETTLEMENTS_RAILS_BY_CURRENCY ({currency})": name
+        for currency, name in settings.rails_by_currency.items()
+    }
+    known = ", ".join(sorted(context.payout_rails))
+    faults = [
+        f"{setting}: no rail {name!r} is installed; installed are {known}"
+        for setting, name in chosen.items()
+        if name not in context.payout_rails
+    ]
+    if context.settings.app_env is Environment.PRODUCTION:
+        faults += [
+            f"{setting} is the sandbox, which pays nobody: in production name manual, a file rail, or"
+            " the rail of a package that you install"
+            for setting, name in chosen.items()
+            if name == SANDBOX
+        ]
+    if faults:
+        raise StartupFault(faults)
+    rails = context.payout_rails
+    return Payouts(
+        operations=context.operations,
+        journal=context.journal,
+        clock=context.clock,
+        merchants=context.services.get(MerchantDirectory),
+        inquiry=_inquiry(context),
+        choice=RailChoice(
+            default=rails[settings.rail],
+            by_currency={
+                currency: rails[name] for currency, name in settings.rails_by_currency.items()
+            },
+        ),
+        rails=rails,
         two_people_above=settings.two_people_above,
+    )
+
+
+def _runs(context: AppContext) -> Runs:
+    """Build the use cases of runs.
+
+    Raises:
+        StartupFault: there is no such time zone, or nobody knows the country's holidays.
+    """
+    settings = context.settings_of(SettlementsSettings)
+    try:
+        zone = ZoneInfo(settings.time_zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise StartupFault(
+            [f"SETTLEMENTS_TIME_ZONE: there is no zone {settings.time_zone!r} (use Africa/Nairobi)"]
+        ) from None
+    try:
+        is_business_day = BusinessDays(settings.holidays_country)
+    except NotImplementedError:
+        raise StartupFault(
+            [f"SETTLEMENTS_HOLIDAYS_COUNTRY: no holidays of {settings.holidays_country} are known"]
+        ) from None
+    return Runs(
+        operations=context.operations,
+        database=context.database,
+        identifiers=context.identifiers,
+        clock=context.clock,
+        ledger=context.services.get(Ledger),
+        merchants=context.services.get(MerchantDirectory),
+        zone=zone,
+        is_business_day=is_business_day,
+        chunk_size=settings.chunk_size,
+        is_automatic=settings.automatic,
+    )
+
+
+def _callbacks(context: AppContext) -> PayoutCallbacks:
+    return PayoutCallbacks(
+        resolution=_resolution(context),
+        operations=context.operations,
+        journal=context.journal,
+        database=context.database,
+        clock=context.clock,
+        rails=context.payout_rails,
+    )
+
+
+def _resolution(context: AppContext) -> Resolution:
+    return Resolution(
+        operations=context.operations,
+        journal=context.journal,
+        clock=context.clock,
+        metrics=context.metrics,
+    )
+
+
+def _inquiry(context: AppContext) -> Inquiry:
+    return Inquiry(resolution=_resolution(context), clock=context.clock, rails=context.payout_rails)
+
+
+def _sandbox(context: AppContext) -> SandboxRail:
+    return SandboxRail(
+        context.database,
+        context.clock,
+        PayoutLetters(rail=SANDBOX, keyring=context.keyring),
+        late_seconds=context.settings_of(SettlementsSettings).sandbox_late_seconds,
+    )
+
+
+def _sandbox_callbacks(context: AppContext) -> Job:
+    messenger = PayoutMessenger(_sandbox(context))
+    callbacks = context.services.get(PayoutCallbacks)
+
+    async def receive(rail: str, headers: Mapping[str, str], body: bytes) -> None:
+        await callbacks.receive(rail, headers=headers, body=body)
+
+    async def deliver() -> None:
+        await messenger.run(receive)
+
+    return Job(
+        name="settlements.sandbox.callbacks", run=deliver, every_seconds=CALLBACKS_EVERY_SECONDS
     )

@@ -10,6 +10,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 CHUNK_SIZE_MAX: Final = 1_000
 """Lines of one claiming statement. A chunk is one insert, which must end within a database deadline."""
 
+RailName = Annotated[str, Field(pattern=rf"^{OBJECT_ID.pattern}$")]
+CurrencyName = Annotated[str, Field(pattern="^[A-Z]{3}$")]
+
 
 class SettlementsSettings(BaseSettings):
     """The settings of settlements; all have defaults that are safe to run with."""
@@ -18,10 +21,11 @@ class SettlementsSettings(BaseSettings):
         env_prefix="SETTLEMENTS_", frozen=True, extra="ignore", hide_input_in_errors=True
     )
 
-    rail: str = Field(
-        default="sandbox",
-        pattern=rf"^{OBJECT_ID.pattern}$",
-        description="name of the payout rail that settlements are paid through",
+    rail: RailName = Field(
+        default="sandbox", description="name of the payout rail that settlements are paid through"
+    )
+    rails_by_currency: dict[CurrencyName, RailName] = Field(
+        default_factory=dict, description='rails of single currencies, such as {"EUR": "sepa_file"}'
     )
     chunk_size: Annotated[int, Field(ge=1, le=CHUNK_SIZE_MAX)] = Field(
         default=500, description="ledger lines that one statement claims"
@@ -29,4 +33,29 @@ class SettlementsSettings(BaseSettings):
     two_people_above: Annotated[int, Field(ge=0, le=AMOUNT_MAX)] = Field(
         default=100_000_000,
         description="minor units; a larger settlement is not paid by who approved it",
+    )
+    automatic: bool = Field(
+        default=True, description="settle merchants by their schedules, without being asked"
+    )
+    run_every_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        default=60.0, description="how often requested runs and due merchants are looked for"
+    )
+    time_zone: str = Field(
+        default="UTC",
+        max_length=64,
+        description="where midnight, the cutoff of a day, is (IANA name)",
+    )
+    holidays_country: Annotated[str, Field(pattern="^([A-Z]{2})?$")] = Field(
+        default="",
+        description="ISO 3166-1 code of the country whose weekends and public holidays are no"
+        " settlement days; empty: every day is one",
+    )
+    answer_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
+        default=8.0, description="how long a payout waits for its rail before it answers 202"
+    )
+    resolve_every_seconds: Annotated[float, Field(gt=0, le=3600)] = Field(
+        default=15.0, description="how often rails are asked about payouts whose outcome is open"
+    )
+    sandbox_late_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
+        default=3.0, description="when the sandbox rail tells what comes later"
     )

@@ -1,13 +1,18 @@
-"""Settlements, simulated: claim what is due, approve, pay, cancel, carry over."""
+"""Settlements, simulated: claim what is due, approve, pay, cancel, carry over, and what rails say late."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from typing import Any, Final
 
+from fintech_dbclient import DatabaseError
 from fintech_kernel.context import AppContext
+from fintech_kernel.domain.jobs import run_once
 from fintech_kernel.domain.operations import Answer, IdempotentCall
+from fintech_kernel.errors import TryAgainLater
 from fintech_kernel.simulation.client import Client, staff
-from fintech_kernel.simulation.rail import NAME
+from fintech_kernel.simulation.processes import Process, ProcessKilled
+from fintech_kernel.simulation.rail import IN_FLIGHT_LIMIT_SECONDS, NAME
 from fintech_kernel.simulation.workload import (
     Action,
     Script,
@@ -17,6 +22,10 @@ from fintech_kernel.simulation.workload import (
 )
 from fintech_kernel.simulation.world import World
 
+from fintech_settlements.domain.callbacks import PayoutCallbacks
+from fintech_settlements.domain.decisions import CLOCKS_APART_SECONDS
+from fintech_settlements.domain.payouts import Payouts
+from fintech_settlements.domain.runs import Runs
 from fintech_settlements.domain.service import Settlements
 
 CURRENCY: Final = "KES"
@@ -29,16 +38,43 @@ CLOCKS_APART_SECONDS_MAX: Final = 1_300.0
 FAILING_AMOUNT: Final = 1_074
 """A sale whose net amount the rail refuses to pay: it ends in 13."""
 
+LATE_AMOUNT: Final = 1_080
+VERY_LATE_AMOUNT: Final = 1_082
+LOST_AMOUNT: Final = 1_089
+"""Sales whose net amounts end in 19, 21 and 27: told later, much later, never seen by the rail."""
+
+SECONDS_PER_DAY: Final = 86_400
+SOON_SECONDS: Final = 7_200
+"""Questions up to the hourly one are waited for after each schedule; days pass at its very end."""
+
+DAYS_MAX: Final = 3
+"""Days that pass at the end before people end what no rail answers."""
+
+GIVE_UP_SECONDS: Final = IN_FLIGHT_LIMIT_SECONDS + CLOCKS_APART_SECONDS + 1_300
+"""How long the second person waits, by whatever clock."""
+
+TELLINGS_MAX: Final = 12
+"""How often a rail sends one callback before it waits for better times."""
+
+JOBS: Final = frozenset({"settlements.resolve", "settlements.run"})
+"""What these workflows wait for; other plugins' jobs are struck in workflows of their own."""
+
 AFTER: Final[dict[str, tuple[frozenset[str], str]]] = {
     "settlement.opened": (frozenset({""}), "open"),
     "settlement.closed": (frozenset({"open"}), "closed"),
     "settlement.approved": (frozenset({"open"}), "approved"),
     "settlement.paying": (frozenset({"approved"}), "paying"),
+    "settlement.payout_opened": (frozenset({"paying"}), ""),
+    "settlement.failure_requested": (frozenset({"paying"}), ""),
+    "settlement.payout_answered": (frozenset({"paid", "failed", "returned"}), ""),
+    "settlement.payout_contradicted": (frozenset({"paid"}), ""),
+    "settlement.paid_after_failure": (frozenset({"failed"}), ""),
+    "settlement.returned": (frozenset({"paid"}), "returned"),
     "settlement.paid": (frozenset({"paying"}), "paid"),
     "settlement.failed": (frozenset({"paying"}), "failed"),
     "settlement.canceled": (frozenset({"open", "approved"}), "canceled"),
 }
-"""From which states each event may come, and where it leads."""
+"""From which states each event may come, and where it leads; empty: nowhere else."""
 
 
 async def create(client: Client, merchant_id: str) -> str | None:
@@ -65,10 +101,63 @@ async def step(client: Client, settlement: tuple[str, str], what: str) -> Answer
 
     async def send(context: AppContext, call: IdempotentCall) -> Answer:
         service = context.services.get(Settlements)
-        act = {"approve": service.approve, "pay": service.pay, "cancel": service.cancel}[what]
+        payouts = context.services.get(Payouts)
+        act = {"approve": service.approve, "pay": payouts.pay, "cancel": service.cancel}[what]
         return await act(settlement_id, merchant_id=merchant_id, actor=actor, call=call)
 
     return await client.ask(f"settlements.{what}", actor, send)
+
+
+async def say(
+    client: Client, settlement: tuple[str, str], what: str, *, by: str = "staff"
+) -> Answer | None:
+    """Say what became of a payout: confirm it, give it up (or agree to that), return it."""
+    merchant_id, settlement_id = settlement
+    actor = staff(by)
+
+    async def send(context: AppContext, call: IdempotentCall) -> Answer:
+        payouts = context.services.get(Payouts)
+        if what == "confirm":
+            return await payouts.confirm(
+                settlement_id, bank_reference="FT1", merchant_id=merchant_id, actor=actor, call=call
+            )
+        if what == "fail":
+            return await payouts.fail(
+                settlement_id, reason="lost", merchant_id=merchant_id, actor=actor, call=call
+            )
+        return await payouts.record_return(
+            settlement_id,
+            return_code="account_closed",
+            reference="FT2",
+            merchant_id=merchant_id,
+            actor=actor,
+            call=call,
+        )
+
+    return await client.ask(f"settlements.{what}", actor, send)
+
+
+async def run_all(client: Client) -> None:
+    """Ask for a run over all merchants, and let every process do it at once."""
+    actor = staff()
+
+    async def send(context: AppContext, call: IdempotentCall) -> Answer:
+        return await context.services.get(Runs).request(cutoff=None, actor=actor, call=call)
+
+    await client.ask("settlements.run", actor, send)
+    await run_jobs(client.world.living())
+
+
+async def run_jobs(processes: list[Process]) -> None:
+    """Let processes run our jobs, at once."""
+    tasks = [
+        process.spawn(run_once(job))
+        for process in processes
+        for job in process.jobs
+        if job.name in JOBS
+    ]
+    if tasks:
+        await asyncio.wait(tasks)
 
 
 def _sold(*amounts: int) -> Script:
@@ -110,6 +199,82 @@ def _steps(*steps: str) -> Script:
     return run
 
 
+def _says(*said: str, by: str = "staff") -> Script:
+    async def run(client: Client) -> None:
+        for what in said:
+            await say(client, client.notes["settlements"][0], what, by=by)
+
+    return run
+
+
+def _then(*scripts: Script) -> Script:
+    async def run(client: Client) -> None:
+        for script in scripts:
+            await script(client)
+
+    return run
+
+
+def _waits(seconds: float) -> Script:
+    async def run(client: Client) -> None:
+        del client
+        await asyncio.sleep(seconds)
+
+    return run
+
+
+def _asks_after(seconds: float) -> Script:
+    """Wait, and let one process ask the rail."""
+
+    async def run(client: Client) -> None:
+        await asyncio.sleep(seconds)
+        await run_jobs(client.world.living()[:1])
+
+    return run
+
+
+_give_up: Final = _then(_says("fail"), _waits(GIVE_UP_SECONDS), _says("fail", by="second"))
+
+
+async def _contradict(client: Client) -> None:
+    """Let the rail pay what it refused, and tell so."""
+    world = client.world
+    for key, known in list(world.rail.keys.items()):
+        world.rail.pay_after_all(key)
+        await _tell(client, key, known.payout.batch_number, "approved")
+
+
+async def _send_back(client: Client) -> None:
+    """Let the rail tell, twice, that what it paid came back."""
+    for key, known in list(client.world.rail.keys.items()):
+        for _ in range(2):
+            await _tell(client, key, known.payout.batch_number, "returned")
+
+
+async def _tell(client: Client, key: str, batch_number: str, outcome: str) -> None:
+    """Send a callback until it is acknowledged."""
+    event = {
+        "event_id": f"{key}:{outcome}",
+        "key": key,
+        "batch_number": batch_number,
+        "outcome": outcome,
+    }
+    body = json.dumps(event).encode()
+    for _ in range(TELLINGS_MAX):
+        living = client.world.living()
+        if living:
+            process = client.world.draw.choice(living)
+            callbacks = process.context.services.get(PayoutCallbacks)
+            task = process.spawn(callbacks.receive(NAME, headers={}, body=body))
+            await asyncio.wait([task])
+            error = ProcessKilled() if task.cancelled() else task.exception()
+            if error is None:
+                return
+            if not isinstance(error, TryAgainLater | DatabaseError | ProcessKilled):
+                raise error
+        await asyncio.sleep(30)
+
+
 async def _settle_twice(client: Client) -> None:
     await _settle_first(client)
     await client.script("payments.create")(client, client.notes["merchants"][0], amount=3_000)
@@ -139,6 +304,18 @@ async def _step_any(client: Client) -> None:
     if settlement is not None:
         what = client.world.draw.choice(("approve", "approve", "pay", "pay", "cancel"))
         await step(client, settlement, what)
+
+
+async def _say_any(client: Client) -> None:
+    """Say something of a payout; only what the rail paid is confirmed or comes back."""
+    settlement = client.pick("settlements")
+    if settlement is None:
+        return
+    batch = settlement[1].replace("_", "").upper()
+    is_paid = any(payout.batch_number == batch for payout in client.world.rail.payouts)
+    draw = client.world.draw
+    what = draw.choice(("confirm", "return", "fail") if is_paid else ("fail",))
+    await say(client, settlement, what, by=draw.choice(("staff", "second")))
 
 
 async def _prepare(client: Client) -> None:
@@ -175,10 +352,35 @@ async def _close_all(client: Client) -> None:
         row["merchant_id"]
         for row in world.model.rows("merchants_merchants", "WHERE status = 'suspended'")
     }
+    await _end_payouts(client)
     for merchant_id in sorted({row["merchant_id"] for row in _unclaimed(world)}):
         if merchant_id in held:
             await client.script("merchants.change")(client, merchant_id, "activate")
         await create(client, merchant_id)
+
+
+async def _end_payouts(client: Client) -> None:
+    """Let days pass until rails have answered what they ever will; people end what is left."""
+    world = client.world
+    for _ in range(DAYS_MAX):
+        if not world.model.count("settlements_settlements", "WHERE next_ask_at > 0"):
+            break
+        await asyncio.sleep(SECONDS_PER_DAY)
+        await run_jobs(world.living()[:1])
+    for row in world.model.rows("settlements_settlements", "WHERE status = 'paying'"):
+        settlement = (row["merchant_id"], row["settlement_id"])
+        for by in ("staff", "second", "third"):
+            await say(client, settlement, "fail", by=by)
+            await asyncio.sleep(GIVE_UP_SECONDS)
+
+
+def _is_quiet(world: World) -> bool:
+    """Whether no rail is to be asked soon, and no run is to be done."""
+    soon = int(world.now() * 1_000) + SOON_SECONDS * 1_000
+    count = world.model.count
+    return not count("settlements_settlements", "WHERE next_ask_at <= ?", soon) and not count(
+        "settlements_runs", "WHERE status = 'requested'"
+    )
 
 
 # --- invariants
@@ -197,16 +399,31 @@ def _settlements(world: World) -> dict[str, dict[str, Any]]:
         data: dict[str, Any] = row["content"]
         settlement_id = row["stream_id"].partition("/")[2]
         if row["type"] == "settlement.opened":
-            found[settlement_id] = {**data, "status": "", "faults": [], "carried": None}
+            found[settlement_id] = {
+                **data,
+                "status": "",
+                "faults": [],
+                "carried": None,
+                "is_confirmed": False,
+            }
         one = found[settlement_id]
         allowed, after = AFTER[row["type"]]
-        if one["status"] not in allowed:
+        is_back = row["type"] == "settlement.returned" and _is_owed(one)
+        if one["status"] not in allowed and not is_back:
             one["faults"].append(f"{row['entry_id']}: {row['type']} after {one['status']!r}")
-        one["status"] = after
+        one["status"] = one["status"] if is_back else after or one["status"]
+        if row["type"] in one.get("operations", {}):
+            one["faults"].append(f"{row['entry_id']}: {row['type']} twice")
+        one["is_confirmed"] |= bool(data.get("confirmed_by"))
         one.setdefault("operations", {})[row["type"]] = row["step_key"].partition(":")[0]
         if row["type"] == "settlement.closed":
             one["carried"] = data["carried"]
     return found
+
+
+def _is_owed(settlement: dict[str, Any]) -> bool:
+    """Whether the rail paid what stands as failed."""
+    return "settlement.paid_after_failure" in settlement["operations"]
 
 
 def lines_are_claimed_once(  # noqa: C901, PLR0912 - one look at lines answers all of it
@@ -253,7 +470,9 @@ def lines_are_claimed_once(  # noqa: C901, PLR0912 - one look at lines answers a
             yield f"{own} is a settlement's own transfer and another's line"
 
 
-def moves_follow_the_journal(world: World) -> Iterator[str]:
+def moves_follow_the_journal(  # noqa: C901 - one arm per event that moves money
+    world: World,
+) -> Iterator[str]:
     """I1: what settlements moved in the ledger is what their journal means."""
     expected: dict[str, tuple[str, str, int]] = {}
     for settlement_id, one in _settlements(world).items():
@@ -273,10 +492,16 @@ def moves_follow_the_journal(world: World) -> Iterator[str]:
         for event in ("settlement.failed", "settlement.canceled"):
             if event in operations:
                 expected[f"{operations[event]}:return"] = (own, merchant, total)
+        bank = f"assets:bank:{CURRENCY}"
+        if "settlement.returned" in operations:
+            expected[f"{operations['settlement.returned']}:returned"] = (bank, merchant, total)
+        if _is_owed(one):
+            operation = operations["settlement.paid_after_failure"]
+            expected[f"{operation}:receivable"] = (merchant, bank, total)
     standing = {
         key: (row["debit_account"], row["credit_account"], row["amount"])
         for key, row in _transfers(world).items()
-        if row["kind"] in {"Settlement", "Carryover", "Payout", "PayoutFailed"}
+        if row["kind"] in {"Settlement", "Carryover", "Payout", "PayoutFailed", "Receivable"}
     }
     for key in sorted(expected.keys() | standing.keys()):
         if expected.get(key) != standing.get(key):
@@ -284,18 +509,28 @@ def moves_follow_the_journal(world: World) -> Iterator[str]:
 
 
 def rail_agrees(world: World) -> Iterator[str]:
-    """I12: the rail paid what our journal says was paid, each settlement once at most."""
-    ours = {
-        one["batch_number"]: (f"{one['operations']['settlement.paid']}:pay", one["total"])
-        for one in _settlements(world).values()
-        if one["status"] == "paid"
-    }
+    """I12: the rail paid each settlement once at most: what stands as paid, or as owed since it failed.
+
+    What people confirmed need not be the rail's; they know it from the bank.
+    """
+    ours: dict[str, tuple[str, int]] = {}
+    confirmed: set[str] = set()
+    for settlement_id, one in _settlements(world).items():
+        if one["status"] == "paying":
+            yield f"{settlement_id}: its payout has no end"
+        if one["status"] in {"paid", "returned"} or _is_owed(one):
+            operation = one["operations"]["settlement.paying"]
+            ours[one["batch_number"]] = (f"{operation}:pay", one["total"])
+        if one["is_confirmed"]:
+            confirmed.add(one["batch_number"])
     theirs: dict[str, tuple[str, int]] = {}
     for payout in world.rail.payouts:
         if payout.batch_number in theirs:
             yield f"{payout.batch_number} was paid twice"
         theirs[payout.batch_number] = (payout.key, payout.amount)
     for batch in sorted(ours.keys() | theirs.keys()):
+        if batch not in theirs and batch in confirmed:
+            continue
         if ours.get(batch) != theirs.get(batch):
             yield f"{batch}: ours {ours.get(batch)}, the rail's {theirs.get(batch)}"
     yield from world.rail.faults
@@ -321,10 +556,20 @@ WORKLOAD: Final = Workload(
         "settlements_rail": NAME,
         "settlements_chunk_size": CHUNK_SIZE,
         "settlements_two_people_above": 20_000,
+        "settlements_automatic": False,
     },
     prepare=_prepare,
     closing=_close_all,
-    platform_statements=frozenset({"settlements.owners.by_id", "settlements.of_platform"}),
+    is_quiet=_is_quiet,
+    platform_statements=frozenset(
+        {
+            "ledger.due_accounts",
+            "settlements.of_platform",
+            "settlements.open_payouts",
+            "settlements.owners.by_id",
+            "settlements.sandbox.untold",
+        }
+    ),
     workflows=(
         Workflow(
             name="settlements.create",
@@ -380,10 +625,59 @@ WORKLOAD: Final = Workload(
             setup=_approved(4_000, 2_500),
             run=_cancel_and_settle,
         ),
+        Workflow(
+            name="settlements.run",
+            kinds=("settlements.run", "settlements.create"),
+            setup=_then(_sold(2_000, 3_000, 1_500), _waits(SECONDS_PER_DAY)),
+            run=run_all,
+        ),
+        Workflow(
+            name="settlements.pay_learned_later",
+            kinds=("settlements.pay", "settlements.resolve"),
+            setup=_approved(LATE_AMOUNT),
+            run=_then(_steps("pay"), _asks_after(700)),
+        ),
+        Workflow(
+            name="settlements.confirm",
+            kinds=("settlements.pay", "settlements.confirm"),
+            setup=_approved(LOST_AMOUNT),
+            run=_then(_steps("pay"), _says("confirm", "confirm")),
+        ),
+        Workflow(
+            name="settlements.give_up",
+            kinds=("settlements.pay", "settlements.fail", "settlements.create"),
+            setup=_approved(LOST_AMOUNT),
+            run=_then(_steps("pay"), _give_up, _settle_first),
+        ),
+        Workflow(
+            name="settlements.paid_after_failure",
+            kinds=("settlements.fail", "settlements.resolve"),
+            setup=_then(_approved(VERY_LATE_AMOUNT), _steps("pay")),
+            run=_then(_give_up, _asks_after(SECONDS_PER_DAY), _settle_first),
+        ),
+        Workflow(
+            name="settlements.recover",
+            kinds=("settlements.recover",),
+            setup=_then(_approved(FAILING_AMOUNT), _steps("pay")),
+            run=_then(_contradict, _contradict),
+        ),
+        Workflow(
+            name="settlements.return",
+            kinds=("settlements.return", "settlements.create"),
+            setup=_then(_approved(4_000), _steps("pay")),
+            run=_then(_says("return", "return"), _settle_first),
+        ),
+        Workflow(
+            name="settlements.sent_back",
+            kinds=("settlements.return",),
+            setup=_then(_approved(4_000), _steps("pay")),
+            run=_send_back,
+        ),
     ),
     actions=(
         Action(name="settlements.create", weight=5, run=_create_any),
         Action(name="settlements.step", weight=7, run=_step_any),
+        Action(name="settlements.say", weight=3, run=_say_any),
     ),
     invariants={
         "I1s": moves_follow_the_journal,

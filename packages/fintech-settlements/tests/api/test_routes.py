@@ -51,6 +51,13 @@ async def test_a_settlement_is_shown_with_everything_that_happened_to_it(world):
         "rail_reference": answer.json()["rail_reference"],
         "failure_code": None,
         "lines_hash": settlement["lines_hash"],
+        "payout_outcome": "known",
+        "confirmed_by": None,
+        "failure_requested_by": None,
+        "failure_approvable_at": None,
+        "failed_by": None,
+        "return_code": None,
+        "paid_after_failure": False,
     }
     assert (await world.get(f"/{settlement['settlement_id']}")).json() == answer.json()
 
@@ -255,4 +262,4 @@ async def test_every_operation_is_documented_whole(world):
     document = world.app.app.openapi()
     assert openapi_faults(document) == []
     settlements = {path for path in document["paths"] if path.startswith("/v1/settlements")}
-    assert len(settlements) == 7
+    assert len(settlements) == 14

@@ -7,13 +7,15 @@ from fintech_kernel.contracts.ledger import CARRYOVER
 from fintech_settlements.domain import model
 from fintech_settlements.domain.events import (
     CloseReason,
+    PaidAfterFailure,
     SettlementCanceled,
     SettlementClosed,
     SettlementFailed,
     SettlementOpened,
     SettlementPaid,
+    SettlementReturned,
 )
-from fintech_settlements.domain.postings import PAYOUT_FAILED, legs_of
+from fintech_settlements.domain.postings import PAYOUT_FAILED, RECEIVABLE, legs_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,6 +89,25 @@ def test_failure_and_cancellation_give_everything_back_in_one_transfer(total):
         assert (balances[MERCHANT], balances[OWN]) == (0, 0)
         (leg,) = legs_of(model.fold([opened(total)]), (ending,))
         assert (leg.kind, leg.reference) == (PAYOUT_FAILED, "STL1")
+
+
+@given(total=st.integers(min_value=1, max_value=10**15))
+def test_what_comes_back_is_the_merchants_again_in_one_transfer(total):
+    returned = SettlementReturned(return_code="closed", reference="FT2", recorded_by="ann")
+    balances = moved((opened(total),), (SettlementPaid(rail_reference="r"),), (returned,))
+    assert (balances[MERCHANT], balances[OWN], balances[BANK]) == (0, 0, 0)
+    (leg,) = legs_of(model.fold([opened(total)]), (returned,))
+    assert leg.kind == PAYOUT_FAILED
+
+
+@given(total=st.integers(min_value=1, max_value=10**15))
+def test_what_is_paid_after_a_failure_is_owed_by_the_merchant(total):
+    failed = SettlementFailed(failure_code="given_up", rail_reference="", failed_by="ben")
+    late = PaidAfterFailure(rail_reference="r")
+    balances = moved((opened(total),), (failed,), (late,))
+    assert (balances[MERCHANT], balances[OWN], balances[BANK]) == (-total, 0, total)
+    (leg,) = legs_of(model.fold([opened(total)]), (late,))
+    assert leg.kind == RECEIVABLE
 
 
 def test_a_total_of_zero_moves_nothing():

@@ -4,8 +4,9 @@ import pytest
 from fintech_kernel.contracts.ledger import ClaimedLines, Line
 from fintech_kernel.contracts.merchants import MerchantStatus
 from fintech_kernel.errors import InvariantBroken
-from fintech_settlements.domain import model
-from fintech_settlements.domain.model import CreateSettlement, DueLine, Settlement
+from fintech_settlements.domain import decisions, model
+from fintech_settlements.domain.commands import CreateSettlement, DueLine
+from fintech_settlements.domain.model import Settlement
 from fintech_settlements.domain.statements import StatementSums, TypeTotal, statement_line
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,7 +42,7 @@ def settlement(count: int, total: int) -> Settlement:
         opened_by="ann",
         requested_at=1,
     )
-    return model.fold(model.decide_creation(command, ClaimedLines(count=count, total=total)))
+    return model.fold(decisions.decide_creation(command, ClaimedLines(count=count, total=total)))
 
 
 @given(found=lines)

@@ -95,9 +95,17 @@ class Ledger(Protocol):
         """
         ...
 
-    async def due_accounts(self, *, cutoff: int, limit: int) -> tuple[tuple[str, str], ...]:
-        """Return (merchant id, currency) of merchants' accounts with lines due by ``cutoff``.
+    async def due_total(self, *, merchant_id: str, account: str, cutoff: int) -> ClaimedLines:
+        """Return number and sum of unclaimed lines of ``account`` available by ``cutoff``: a look."""
+        ...
 
-        Those that have nothing but a ``CARRYOVER`` are left out: such a set is not started.
+    async def due_accounts(
+        self, *, cutoff: int, limit: int, after: tuple[str, str] = ("", "")
+    ) -> tuple[tuple[str, str], ...]:
+        """Return (merchant id, currency) of merchants' accounts with lines due by ``cutoff``, in order.
+
+        Those that have nothing but a ``CARRYOVER`` are left out: such a set is not started. A page begins
+        behind ``after``; one shorter than ``limit`` may be cut by the ledger's own limit, so that only an
+        empty page is the end.
         """
         ...

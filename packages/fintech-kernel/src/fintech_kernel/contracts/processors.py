@@ -94,7 +94,7 @@ class CallbackRejected(FintechError):
     """A callback is not signed by whom it claims to come from, is too old, or says nothing we know."""
 
     code = "callback_rejected"
-    title = "The callback is not signed as this processor signs."
+    title = "The callback is not signed as its sender signs."
     remedy = "Compare the signing secrets of both sides, then send the callback again."
 
 

@@ -103,7 +103,9 @@ def steps_happen_once(world: World) -> Iterator[str]:
             yield f"{row['kind']} {operation_id} succeeded and wrote nothing"
 
 
-WRITES_ELSEWHERE: Final = frozenset({"payments.resolve", "payments.abandon"})
+WRITES_ELSEWHERE: Final = frozenset(
+    {"payments.resolve", "payments.abandon", "settlements.resolve", "settlements.fail"}
+)
 """Kinds that write in the name of the operation whose outcome they conclude."""
 
 

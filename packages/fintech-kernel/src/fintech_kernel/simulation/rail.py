@@ -1,10 +1,20 @@
-"""The model of a payout rail: pays once per key while it remembers the key; amounts ending in 13 fail."""
+"""The model of a payout rail: pays once per key while it remembers the key.
 
-from collections.abc import Generator
+The last two digits of an amount say more: ``FAILING_ENDING`` is refused, ``LATE_ENDING`` and
+``VERY_LATE_ENDING`` are paid at once and told later, ``LOST_ENDING`` never reaches the books.
+"""
+
+import json
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from fintech_kernel.contracts.payouts import PayoutAnswer, RailCapabilities
+from fintech_kernel.contracts.payouts import (
+    PayoutAnswer,
+    PayoutAnswered,
+    PayoutSentBack,
+    RailCapabilities,
+)
 from fintech_kernel.contracts.processors import Outcome
 from fintech_kernel.money import Money
 from fintech_kernel.simulation.faults import Fault, Port
@@ -19,6 +29,13 @@ IN_FLIGHT_LIMIT_SECONDS: Final = 7_200
 TIMEOUT_SECONDS: Final = 4.0
 SILENCE_SECONDS: Final = 600.0
 FAILING_ENDING: Final = 13
+LATE_ENDING: Final = 19
+VERY_LATE_ENDING: Final = 21
+LOST_ENDING: Final = 27
+LATE_SECONDS: Final = 600.0
+VERY_LATE_SECONDS: Final = 30_000.0
+"""Later than people may have given a payout up."""
+
 _ENDING: Final = 100
 
 
@@ -66,7 +83,11 @@ class RailBooks:
             if known.payout != payout:
                 self.faults.append(f"key {payout.key} came back with another payout")
             return self.told(known, now)
-        if payout.amount % _ENDING == FAILING_ENDING:
+        ending = payout.amount % _ENDING
+        if ending == LOST_ENDING:
+            return PayoutAnswer(outcome=Outcome.UNKNOWN)
+        wait += {LATE_ENDING: LATE_SECONDS, VERY_LATE_ENDING: VERY_LATE_SECONDS}.get(ending, 0.0)
+        if ending == FAILING_ENDING:
             answer = PayoutAnswer(outcome=Outcome.DECLINED, failure_code="account_closed")
         else:
             self.payouts.append(payout)
@@ -77,6 +98,14 @@ class RailBooks:
             payout=payout, answer=answer, at=now, definite_at=now + wait
         )
         return self.told(self.keys[payout.key], now)
+
+    def pay_after_all(self, key: str) -> None:
+        """Pay what was refused, against the contract."""
+        known = self.keys[key]
+        if known.answer.outcome is Outcome.DECLINED:
+            self.payouts.append(known.payout)
+            answer = PayoutAnswer(outcome=Outcome.APPROVED, rail_reference="after all")
+            self.keys[key] = replace(known, answer=answer)
 
     @staticmethod
     def told(known: RememberedPayout, now: float) -> PayoutAnswer:
@@ -97,9 +126,16 @@ class SimulatedRail:
         self.world: World | None = None
 
     async def pay(
-        self, *, key: str, merchant_id: str, amount: Money, batch_number: str
+        self,
+        *,
+        key: str,
+        merchant_id: str,
+        amount: Money,
+        batch_number: str,
+        bank_account_id: str,
     ) -> PayoutAnswer:
         """Send money to a merchant."""
+        del bank_account_id
         world = self._world()
         payout = Payout(
             key=key,
@@ -146,6 +182,19 @@ class SimulatedRail:
             )
         except (Lost, Refused):
             return PayoutAnswer(outcome=Outcome.UNKNOWN)
+
+    @staticmethod
+    def read_callback(
+        *, headers: Mapping[str, str], body: bytes, now: int
+    ) -> PayoutAnswered | PayoutSentBack:
+        """Return what a callback says; nobody forges one here."""
+        del headers, now
+        told = json.loads(body)
+        common = {name: told[name] for name in ("event_id", "batch_number", "key")}
+        if told["outcome"] == "returned":
+            return PayoutSentBack(**common, return_code="account_closed")
+        answer = PayoutAnswer(outcome=Outcome(told["outcome"]), rail_reference="told")
+        return PayoutAnswered(**common, answer=answer)
 
     def _world(self) -> "World":
         assert self.world is not None, "no schedule is on"  # noqa: S101 - set before anything runs

@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from fintech_kernel.canonical import Json
+from fintech_kernel.contracts.processors import CallbackRejected
 from fintech_kernel.errors import (
     FintechError,
     Forbidden,
@@ -66,6 +67,7 @@ KERNEL_MAPPINGS: Final = tuple(
     ErrorMapping(name=error.code, error=error, status=status)
     for error, status in (
         (Unauthenticated, 401),
+        (CallbackRejected, 401),
         (Forbidden, 403),
         (NotFound, 404),
         (InvalidRequest, 422),

@@ -116,7 +116,18 @@ class DoubleEntryLedger:
         )
         return tuple(_line(row) for row in result.rows)
 
-    async def due_accounts(self, *, cutoff: int, limit: int) -> tuple[tuple[str, str], ...]:
+    async def due_total(self, *, merchant_id: str, account: str, cutoff: int) -> ClaimedLines:
+        """Return number and sum of unclaimed lines of ``account`` available by ``cutoff``: a look."""
+        _check_merchant_account(merchant_id, account)
+        result = await self._database.execute(
+            queries.due_total(merchant_id=merchant_id, account=account, cutoff=cutoff)
+        )
+        row: dict[str, Any] = dict(result.rows[0])
+        return ClaimedLines(count=row["entries"], total=row["total"])
+
+    async def due_accounts(
+        self, *, cutoff: int, limit: int, after: tuple[str, str] = ("", "")
+    ) -> tuple[tuple[str, str], ...]:
         """Return (merchant id, currency) of merchants' accounts with lines due by ``cutoff``."""
         first, end = MERCHANT.names
         result = await self._database.execute(
@@ -125,6 +136,7 @@ class DoubleEntryLedger:
                 end_account=end,
                 carryover_kind=CARRYOVER,
                 cutoff=cutoff,
+                after=after,
                 limit=min(limit, PAGE_MAX),
             )
         )

@@ -201,13 +201,33 @@ def due_lines(*, merchant_id: str, account: str, cutoff: int, limit: int) -> Sta
     )
 
 
+def due_total(*, merchant_id: str, account: str, cutoff: int) -> Statement:
+    """Read number and sum of due transfers of an account that no line names."""
+    return Statement(
+        name="ledger.due_total",
+        sql="SELECT COUNT(*) AS entries, CAST(COALESCE(SUM(" + _SIGNED + "), 0) AS BIGINT) AS total"
+        " FROM ledger_transfers t WHERE t.merchant_id = ? AND t.is_unclaimed = 1"
+        " AND (COALESCE(t.debit_account, '') = ? OR COALESCE(t.credit_account, '') = ?)"
+        " AND t.available_on <= ? AND " + _UNCLAIMED,
+        params=(account, merchant_id, account, account, cutoff),
+    )
+
+
 def due_accounts(
-    *, first_account: str, end_account: str, carryover_kind: str, cutoff: int, limit: int
+    *,
+    first_account: str,
+    end_account: str,
+    carryover_kind: str,
+    cutoff: int,
+    after: tuple[str, str],
+    limit: int,
 ) -> Statement:
     """Read whose accounts, by name from ``first_account`` up to ``end_account``, have due lines.
 
-    Those that have nothing but a carry-over are left out.
+    Those that have nothing but a carry-over are left out; a page begins behind ``after``, a merchant and
+    a currency.
     """
+    merchant_id, currency = after
     one_side: Final = (
         " AND t.is_unclaimed = 1 AND t.available_on <= ? AND t.kind <> ? AND " + _UNCLAIMED
     )
@@ -221,7 +241,8 @@ def due_accounts(
         " FROM ledger_transfers t"
         " WHERE COALESCE(t.credit_account, '') >= ? AND COALESCE(t.credit_account, '') < ?"
         + one_side
-        + ") due GROUP BY due.merchant_id, due.currency"
+        + ") due WHERE due.merchant_id > ? OR (due.merchant_id = ? AND due.currency > ?)"
+        " GROUP BY due.merchant_id, due.currency"
         " ORDER BY due.merchant_id, due.currency LIMIT ?",
         params=(
             first_account,
@@ -232,6 +253,9 @@ def due_accounts(
             end_account,
             cutoff,
             carryover_kind,
+            merchant_id,
+            merchant_id,
+            currency,
             limit,
         ),
     )

@@ -35,7 +35,6 @@ from fintech_settlements.infrastructure.queries import SettlementFilter
 CREATE: Final = "settlements:create"
 READ: Final = "settlements:read"
 APPROVE: Final = "settlements:approve"
-PAY: Final = "settlements:pay"
 
 _CSV: Final = "text/csv"
 _JSON: Final = "application/json"
@@ -178,27 +177,6 @@ def build_router(settlements: Settlements) -> APIRouter:
         """Answer for the total of an open settlement."""
         merchant_id = await settlements.merchant_of(actor, settlement_id)
         answer = await settlements.approve(
-            settlement_id, merchant_id=merchant_id, actor=actor, call=call
-        )
-        return answer_response(request, answer)
-
-    @router.post(
-        "/{settlement_id}/pay", response_model=SettlementBody, summary="Pay a settlement out"
-    )
-    async def pay_settlement(
-        request: Request,
-        actor: Annotated[Actor, Depends(requires(PAY))],
-        call: Idempotency,
-        settlement_id: SettlementId,
-    ) -> Response:
-        """Pay an approved settlement out, once; above a limit not by who approved it.
-
-        A payout that the rail refuses makes the settlement `failed` and gives the money back as a line
-        of the next. While the rail has not answered, the answer is 503 with `outcome_unknown` and the
-        settlement stays `paying`.
-        """
-        merchant_id = await settlements.merchant_of(actor, settlement_id)
-        answer = await settlements.pay(
             settlement_id, merchant_id=merchant_id, actor=actor, call=call
         )
         return answer_response(request, answer)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fintech_kernel.clock import milliseconds_of
 from fintech_kernel.domain.codec import from_json
@@ -44,6 +44,13 @@ _SETTLEMENT_EXAMPLE: Final[dict[str, Any]] = {
     "rail_reference": "sbx_mfrggzdfmztwq2lknnwg",
     "failure_code": None,
     "lines_hash": _HASH_EXAMPLE,
+    "payout_outcome": "known",
+    "confirmed_by": None,
+    "failure_requested_by": None,
+    "failure_approvable_at": None,
+    "failed_by": None,
+    "return_code": None,
+    "paid_after_failure": False,
 }
 
 _LINE_EXAMPLE: Final[dict[str, Any]] = {
@@ -119,7 +126,24 @@ class SettlementBody(BaseModel):
     )
     rail: str | None = Field(description="the payout rail that was asked")
     rail_reference: str | None = Field(description="the rail's own reference of the payout")
-    failure_code: str | None = Field(description="why the rail refused")
+    failure_code: str | None = Field(
+        description="why the rail refused; `given_up` where people did without its answer"
+    )
+    payout_outcome: Literal["known", "open"] | None = Field(
+        description="open while nobody knows what became of the payout; null before one is started"
+    )
+    confirmed_by: str | None = Field(description="who said that the payout was done")
+    failure_requested_by: str | None = Field(
+        description="who asked for the payout to be given up; somebody else has to agree"
+    )
+    failure_approvable_at: int | None = Field(
+        description="from when on somebody else may agree; UTC milliseconds"
+    )
+    failed_by: str | None = Field(description="who agreed")
+    return_code: str | None = Field(description="why what was paid came back")
+    paid_after_failure: bool = Field(
+        description="the rail paid although it stands as failed: the next settlement nets it"
+    )
     lines_hash: str | None = Field(
         description="last hash of the chain over its lines, recorded when the set closed; null where"
         " the settlement is older than chains"
@@ -253,8 +277,21 @@ def settlement_json(settlement: Settlement) -> dict[str, Any]:
         rail_reference=settlement.rail_reference or None,
         failure_code=settlement.failure_code or None,
         lines_hash=settlement.lines_hash or None,
+        payout_outcome=_outcome(settlement),
+        confirmed_by=settlement.confirmed_by or None,
+        failure_requested_by=settlement.failure_requested_by or None,
+        failure_approvable_at=settlement.failure_approvable_at,
+        failed_by=settlement.failed_by or None,
+        return_code=settlement.return_code or None,
+        paid_after_failure=settlement.paid_after_failure,
     )
     return body.model_dump(mode="json")
+
+
+def _outcome(settlement: Settlement) -> Literal["known", "open"] | None:
+    if not settlement.rail:
+        return None
+    return "open" if settlement.status is SettlementStatus.PAYING else "known"
 
 
 def line_json(line: StatementLine) -> dict[str, Any]:
@@ -299,5 +336,10 @@ def present_created(result: Mapping[str, Any]) -> Presented:
 
 
 def present_settlement(result: Mapping[str, Any]) -> Presented:
-    """Present a settlement after a step. A payout that the rail refused is an outcome, no error."""
-    return Presented(status=200, body=settlement_json(from_json(Settlement, result)))
+    """Present a settlement after a step: 202 while its payout's outcome is open.
+
+    A payout that the rail refused is an outcome, no error.
+    """
+    settlement = from_json(Settlement, result)
+    status = 202 if settlement.status is SettlementStatus.PAYING else 200
+    return Presented(status=status, body=settlement_json(settlement))

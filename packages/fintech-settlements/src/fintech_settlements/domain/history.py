@@ -15,8 +15,14 @@ CODEC: Final[EventCodec[SettlementEvent]] = EventCodec(
     events.SettlementClosed,
     events.SettlementApproved,
     events.PayoutStarted,
+    events.PayoutOpened,
+    events.FailureRequested,
     events.SettlementPaid,
     events.SettlementFailed,
+    events.SettlementReturned,
+    events.PaidAfterFailure,
+    events.PayoutAnswered,
+    events.PayoutContradicted,
     events.SettlementCanceled,
 )
 

@@ -1,8 +1,8 @@
-"""The settlement as a decider: ``decide_*`` says what a command leads to, ``evolve`` what an event means.
+"""The settlement: its states, and what each event makes of it.
 
 Pure: standard library and kernel value types, no clock, no randomness, no I/O. A settlement's lines and
 total are fixed by its first event; afterwards it only moves through ``TRANSITIONS``, and at most once
-into ``paid``.
+into ``paid``. What a command leads to is told in ``decisions``.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,25 +10,15 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from fintech_kernel.clock import MILLISECONDS_PER_SECOND
-from fintech_kernel.contracts.ledger import CARRYOVER, ClaimedLines
-from fintech_kernel.contracts.merchants import MerchantStatus
-from fintech_kernel.contracts.payouts import PayoutAnswer, RailCapabilities
-from fintech_kernel.contracts.processors import Outcome
 from fintech_kernel.errors import InvariantBroken
 from fintech_kernel.money import Money
 
-from fintech_settlements.domain.errors import (
-    CutoffInFuture,
-    MerchantHeld,
-    NothingDue,
-    SecondPersonRequired,
-    SettlementNotApproved,
-    SettlementNotCancelable,
-    SettlementNotOpen,
-)
 from fintech_settlements.domain.events import (
-    CloseReason,
+    FailureRequested,
+    PaidAfterFailure,
+    PayoutAnswered,
+    PayoutContradicted,
+    PayoutOpened,
     PayoutStarted,
     SettlementApproved,
     SettlementCanceled,
@@ -37,13 +27,8 @@ from fintech_settlements.domain.events import (
     SettlementFailed,
     SettlementOpened,
     SettlementPaid,
+    SettlementReturned,
 )
-
-HELD_STATUSES: Final = frozenset({MerchantStatus.PENDING, MerchantStatus.SUSPENDED})
-"""Merchants under review or suspended. A closed merchant is still paid what it is owed."""
-
-DUE_LINES_LOOKED_AT: Final = 2
-"""How many due lines a creation looks at: two tell a lone carry-over from a set worth claiming."""
 
 
 class SettlementStatus(StrEnum):
@@ -53,6 +38,7 @@ class SettlementStatus(StrEnum):
     APPROVED = "approved"
     PAYING = "paying"
     PAID = "paid"
+    RETURNED = "returned"
     FAILED = "failed"
     CANCELED = "canceled"
     CLOSED = "closed"
@@ -64,7 +50,8 @@ TRANSITIONS: Final[Mapping[SettlementStatus, frozenset[SettlementStatus]]] = {
     ),
     SettlementStatus.APPROVED: frozenset({SettlementStatus.PAYING, SettlementStatus.CANCELED}),
     SettlementStatus.PAYING: frozenset({SettlementStatus.PAID, SettlementStatus.FAILED}),
-    SettlementStatus.PAID: frozenset(),
+    SettlementStatus.PAID: frozenset({SettlementStatus.RETURNED}),
+    SettlementStatus.RETURNED: frozenset(),
     SettlementStatus.FAILED: frozenset(),
     SettlementStatus.CANCELED: frozenset(),
     SettlementStatus.CLOSED: frozenset(),
@@ -72,69 +59,24 @@ TRANSITIONS: Final[Mapping[SettlementStatus, frozenset[SettlementStatus]]] = {
 """From each state to the states that may follow. ``closed`` ends without a payout: zero, or carried."""
 
 
-# --- commands -----------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DueLine:
-    """A line that was due when a creation looked. ``amount`` is signed minor units."""
+class OpenPayout:
+    """A payout whose rail gave no definite answer in time. Times are UTC milliseconds.
 
-    kind: str
-    amount: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateSettlement:
-    """Settle what is due by a cutoff. All but merchant, currency and cutoff was read before the claim.
-
-    ``due`` holds at most ``DUE_LINES_LOOKED_AT`` lines; ``cutoff`` and ``requested_at`` are UTC
-    milliseconds.
+    Attributes:
+        operation_id: the operation that pays; its key at the rail is ``key``.
+        is_answered: whether the rail's definite answer stands meanwhile, whatever people said before.
     """
 
-    settlement_id: str
-    merchant_id: str
-    merchant_status: MerchantStatus
-    currency: str
-    cutoff: int
-    minimum: int
-    batch_number: str
-    chunk_size: int
-    due: tuple[DueLine, ...]
-    opened_by: str
-    requested_at: int
+    operation_id: str
+    opened_at: int
+    answered_by_people: bool
+    is_answered: bool = False
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApproveSettlement:
-    """Answer for a settlement's total."""
-
-    settlement_id: str
-    merchant_id: str
-    approved_by: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaySettlement:
-    """Pay a settlement out. Rail and limit are settings, frozen before the claim."""
-
-    settlement_id: str
-    merchant_id: str
-    rail: str
-    two_people_above: int
-    paid_by: str
-    requested_at: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelSettlement:
-    """Give a settlement up before its payout."""
-
-    settlement_id: str
-    merchant_id: str
-    canceled_by: str
-
-
-# --- state --------------------------------------------------------------------------------------
+    @property
+    def key(self) -> str:
+        """The key of the call, and of its row in the journal."""
+        return payout_key(self.operation_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +102,17 @@ class Settlement:
     rail_reference: str = ""
     failure_code: str = ""
     lines_hash: str = ""
+    bank_account_id: str = ""
+    payout_started_at: int = 0
+    payout: OpenPayout | None = None
+    confirmed_by: str = ""
+    failure_requested_by: str = ""
+    failure_reason: str = ""
+    failure_approvable_at: int | None = None
+    failed_by: str = ""
+    return_code: str = ""
+    returned_by: str = ""
+    paid_after_failure: bool = False
 
     @property
     def is_payable(self) -> bool:
@@ -170,6 +123,22 @@ class Settlement:
     def moved(self) -> Money:
         """What the settlement's own transfer moves."""
         return Money(amount=abs(self.total), currency=self.currency)
+
+    @property
+    def is_outcome_open(self) -> bool:
+        """Whether the payout is under way and nobody knows its outcome."""
+        return self.status is SettlementStatus.PAYING and self.payout is not None
+
+    @property
+    def is_out(self) -> bool:
+        """Whether the money left through the rail and has not come back."""
+        left = self.status is SettlementStatus.PAID or self.paid_after_failure
+        return left and not self.return_code
+
+
+def payout_key(operation_id: str) -> str:
+    """Return the key of an operation's one payout."""
+    return f"{operation_id}:pay"
 
 
 def is_payable(total: int, minimum: int) -> bool:
@@ -183,139 +152,9 @@ def batch_number_of(settlement_id: str) -> str:
     return f"{prefix}{suffix}".upper()
 
 
-def may_send(capabilities: RailCapabilities, *, started_at: int, now: int) -> bool:
-    """Whether a payout may (still) be sent under its key; times are UTC milliseconds.
-
-    A call that leaves now may arrive ``in_flight_limit`` later, and the rail must still know the key
-    then; the first call cannot have been sent before ``started_at``.
-    """
-    sure_seconds = capabilities.key_retention_seconds - capabilities.in_flight_limit_seconds
-    return now < started_at + sure_seconds * MILLISECONDS_PER_SECOND
-
-
-# --- decide -------------------------------------------------------------------------------------
-
-
-def check_creation(command: CreateSettlement) -> None:
-    """Judge a creation on its frozen inputs, before anything is claimed: after that it can only close.
-
-    Raises:
-        CutoffInFuture, MerchantHeld, NothingDue: the refusals of a creation.
-    """
-    if command.cutoff > command.requested_at:
-        raise CutoffInFuture(cutoff=command.cutoff)
-    if command.merchant_status in HELD_STATUSES:
-        raise MerchantHeld(merchant_id=command.merchant_id, status=command.merchant_status)
-    if not command.due or _would_only_carry_again(command):
-        raise NothingDue(merchant_id=command.merchant_id, currency=command.currency)
-
-
-def decide_creation(
-    command: CreateSettlement, claimed: ClaimedLines, lines_hash: str = ""
-) -> tuple[SettlementEvent, ...]:
-    """Return what a creation and its claimed lines lead to: a settlement, closed where nothing is paid."""
-    opened = SettlementOpened(
-        settlement_id=command.settlement_id,
-        merchant_id=command.merchant_id,
-        currency=command.currency,
-        cutoff=command.cutoff,
-        minimum=command.minimum,
-        batch_number=command.batch_number,
-        total=claimed.total,
-        line_count=claimed.count,
-        opened_by=command.opened_by,
-        requested_at=command.requested_at,
-        lines_hash=lines_hash,
-    )
-    if claimed.total == 0:
-        return (opened, SettlementClosed(reason=CloseReason.ZERO, carried=0))
-    if not is_payable(claimed.total, command.minimum):
-        return (
-            opened,
-            SettlementClosed(reason=CloseReason.CARRIED_FORWARD, carried=claimed.total),
-        )
-    return (opened,)
-
-
-def decide_approval(
-    settlement: Settlement, command: ApproveSettlement
-) -> tuple[SettlementEvent, ...]:
-    """Approve an open settlement.
-
-    Raises:
-        SettlementNotOpen: it is not.
-    """
-    if settlement.status is not SettlementStatus.OPEN:
-        raise SettlementNotOpen(settlement_id=settlement.settlement_id, status=settlement.status)
-    return (SettlementApproved(approved_by=command.approved_by),)
-
-
-def decide_payment(settlement: Settlement, command: PaySettlement) -> tuple[SettlementEvent, ...]:
-    """Start the one payout of an approved settlement.
-
-    Raises:
-        SettlementNotApproved: it is not approved, or its payout was started before.
-        SecondPersonRequired: it is above the limit and who approved it wants to pay it.
-    """
-    if settlement.status is not SettlementStatus.APPROVED:
-        raise SettlementNotApproved(
-            settlement_id=settlement.settlement_id, status=settlement.status
-        )
-    is_large = settlement.total > command.two_people_above
-    if is_large and command.paid_by == settlement.approved_by:
-        raise SecondPersonRequired(
-            settlement_id=settlement.settlement_id, limit=command.two_people_above
-        )
-    return (
-        PayoutStarted(
-            rail=command.rail,
-            amount=settlement.moved,
-            paid_by=command.paid_by,
-            requested_at=command.requested_at,
-        ),
-    )
-
-
-def decide_payout(settlement: Settlement, answer: PayoutAnswer) -> tuple[SettlementEvent, ...]:
-    """Return what the rail's definite answer leads to.
-
-    Raises:
-        InvariantBroken: no payout is under way, or the answer is not definite.
-    """
-    if settlement.status is not SettlementStatus.PAYING:
-        raise InvariantBroken(f"settlement {settlement.settlement_id} is not being paid")
-    if answer.outcome is Outcome.APPROVED:
-        return (SettlementPaid(rail_reference=answer.rail_reference),)
-    if answer.outcome is Outcome.DECLINED:
-        return (
-            SettlementFailed(
-                failure_code=answer.failure_code, rail_reference=answer.rail_reference
-            ),
-        )
-    raise InvariantBroken(f"{answer.outcome} is no definite answer of a rail")
-
-
-def decide_cancel(settlement: Settlement, command: CancelSettlement) -> tuple[SettlementEvent, ...]:
-    """Give up a settlement whose payout was not started.
-
-    Raises:
-        SettlementNotCancelable: it was started, or the settlement has ended.
-    """
-    if settlement.status not in {SettlementStatus.OPEN, SettlementStatus.APPROVED}:
-        raise SettlementNotCancelable(
-            settlement_id=settlement.settlement_id, status=settlement.status
-        )
-    return (SettlementCanceled(canceled_by=command.canceled_by),)
-
-
-def _would_only_carry_again(command: CreateSettlement) -> bool:
-    if len(command.due) != 1:
-        return False
-    (lone,) = command.due
-    return lone.kind == CARRYOVER and not is_payable(lone.amount, command.minimum)
-
-
-# --- evolve -------------------------------------------------------------------------------------
+def settlement_id_of(batch_number: str, prefix: str) -> str:
+    """Return the settlement that a bank reference names; ``prefix`` is that of settlements' ids."""
+    return f"{prefix}_{batch_number.removeprefix(prefix.upper()).lower()}"
 
 
 def fold(events: Iterable[SettlementEvent]) -> Settlement:
@@ -342,7 +181,9 @@ def evolve(settlement: Settlement | None, event: SettlementEvent) -> Settlement:
         return _opened(settlement, event)
     if settlement is None:
         raise InvariantBroken(f"{event.type} before settlement.opened")
-    after = _applied(settlement, event)
+    after = _moved(settlement, event)
+    if after is None:
+        return _noted(settlement, event)
     if after.status not in TRANSITIONS[settlement.status]:
         raise InvariantBroken(f"{settlement.status} -> {after.status} is no transition")
     return after
@@ -367,7 +208,10 @@ def _opened(settlement: Settlement | None, event: SettlementOpened) -> Settlemen
     )
 
 
-def _applied(settlement: Settlement, event: SettlementEvent) -> Settlement:
+def _moved(  # noqa: PLR0911 - one return per state that follows
+    settlement: Settlement, event: SettlementEvent
+) -> Settlement | None:
+    """Return the settlement in its next state; None where the event moves it to none."""
     match event:
         case SettlementClosed():
             return replace(
@@ -386,10 +230,16 @@ def _applied(settlement: Settlement, event: SettlementEvent) -> Settlement:
                 status=SettlementStatus.PAYING,
                 rail=event.rail,
                 paid_by=event.paid_by,
+                bank_account_id=event.bank_account_id,
+                payout_started_at=event.requested_at,
             )
         case SettlementPaid():
             return replace(
-                settlement, status=SettlementStatus.PAID, rail_reference=event.rail_reference
+                settlement,
+                status=SettlementStatus.PAID,
+                rail_reference=event.rail_reference,
+                confirmed_by=event.confirmed_by,
+                payout=_answered(settlement, by_rail=not event.confirmed_by),
             )
         case SettlementFailed():
             return replace(
@@ -397,8 +247,63 @@ def _applied(settlement: Settlement, event: SettlementEvent) -> Settlement:
                 status=SettlementStatus.FAILED,
                 failure_code=event.failure_code,
                 rail_reference=event.rail_reference,
+                failed_by=event.failed_by,
+                payout=_answered(settlement, by_rail=not event.failed_by),
+            )
+        case SettlementReturned() if settlement.status is SettlementStatus.PAID:
+            return replace(
+                settlement,
+                status=SettlementStatus.RETURNED,
+                return_code=event.return_code,
+                returned_by=event.recorded_by,
             )
         case SettlementCanceled():
             return replace(settlement, status=SettlementStatus.CANCELED)
-        case SettlementOpened():
-            raise InvariantBroken("settlement.opened twice")
+        case _:
+            return None
+
+
+def _noted(settlement: Settlement, event: SettlementEvent) -> Settlement:
+    """Return the settlement with what an event adds to it in its state.
+
+    Raises:
+        InvariantBroken: nothing of the kind can have happened in this state.
+    """
+    status = settlement.status
+    match event:
+        case PayoutOpened() if status is SettlementStatus.PAYING and settlement.payout is None:
+            payout = OpenPayout(
+                operation_id=event.operation_id,
+                opened_at=event.opened_at,
+                answered_by_people=event.answered_by_people,
+            )
+            return replace(settlement, payout=payout)
+        case FailureRequested() if settlement.is_outcome_open:
+            return replace(
+                settlement,
+                failure_requested_by=event.requested_by,
+                failure_reason=event.reason,
+                failure_approvable_at=event.approvable_at,
+            )
+        case PaidAfterFailure() if (
+            status is SettlementStatus.FAILED and not settlement.paid_after_failure
+        ):
+            return replace(
+                settlement,
+                paid_after_failure=True,
+                rail_reference=event.rail_reference,
+                payout=_answered(settlement, by_rail=True),
+            )
+        case SettlementReturned() if status is SettlementStatus.FAILED and settlement.is_out:
+            return replace(settlement, return_code=event.return_code, returned_by=event.recorded_by)
+        case PayoutAnswered() | PayoutContradicted() if settlement.payout is not None:
+            return replace(settlement, payout=_answered(settlement, by_rail=True))
+        case _:
+            raise InvariantBroken(f"{event.type} of a settlement that is {status}")
+
+
+def _answered(settlement: Settlement, *, by_rail: bool) -> OpenPayout | None:
+    """Return the payout that was open, with the rail's answer where it is the rail's."""
+    if settlement.payout is None or not by_rail:
+        return settlement.payout
+    return replace(settlement.payout, is_answered=True)

@@ -6,6 +6,9 @@
     carried         back again                    (``carry``: a line of the next settlement)
     paid            settlement -> bank       T    (``payout``)
     failed,canceled settlement -> merchant   T    (``return``: a line of the next settlement)
+    returned        bank -> merchant         T    (``returned``: a line of the next settlement)
+    paid after all  merchant -> bank         T    (``receivable``: the rail paid what had failed; the
+                                                  merchant has it twice until a settlement nets it)
 
 Every leg is available on the settlement's cutoff, as its lines were: so the next settlement, whose
 cutoff is later, finds what comes back, and nobody's available balance jumps in between.
@@ -17,23 +20,28 @@ from fintech_kernel.contracts.accounts import bank_account, merchant_account, se
 from fintech_kernel.contracts.ledger import CARRYOVER, Posting
 
 from fintech_settlements.domain.events import (
+    PaidAfterFailure,
     SettlementCanceled,
     SettlementClosed,
     SettlementEvent,
     SettlementFailed,
     SettlementOpened,
     SettlementPaid,
+    SettlementReturned,
 )
 from fintech_settlements.domain.model import Settlement
 
 SETTLEMENT: Final = "Settlement"
 PAYOUT: Final = "Payout"
 PAYOUT_FAILED: Final = "PayoutFailed"
+RECEIVABLE: Final = "Receivable"
 
 SETTLE_LEG: Final = "settle"
 CARRY_LEG: Final = "carry"
 PAYOUT_LEG: Final = "payout"
 RETURN_LEG: Final = "return"
+RETURNED_LEG: Final = "returned"
+RECEIVABLE_LEG: Final = "receivable"
 
 
 def own_transfer_id(operation_id: str) -> str:
@@ -46,12 +54,15 @@ def legs_of(settlement: Settlement, events: tuple[SettlementEvent, ...]) -> tupl
     return tuple(leg for event in events if (leg := _leg(settlement, event)) is not None)
 
 
-def _leg(settlement: Settlement, event: SettlementEvent) -> Posting | None:
+def _leg(  # noqa: PLR0911 - one return per event
+    settlement: Settlement, event: SettlementEvent
+) -> Posting | None:
     merchant = merchant_account(settlement.merchant_id, settlement.currency)
     own = settlement_account(settlement.settlement_id, settlement.currency)
     if settlement.total == 0:
         return None
     takes = settlement.total > 0
+    bank = bank_account(settlement.currency)
     match event:
         case SettlementOpened():
             debit, credit = (merchant, own) if takes else (own, merchant)
@@ -60,10 +71,13 @@ def _leg(settlement: Settlement, event: SettlementEvent) -> Posting | None:
             debit, credit = (own, merchant) if takes else (merchant, own)
             return _posting(settlement, CARRY_LEG, debit, credit, CARRYOVER)
         case SettlementPaid():
-            bank = bank_account(settlement.currency)
             return _posting(settlement, PAYOUT_LEG, own, bank, PAYOUT)
         case SettlementFailed() | SettlementCanceled():
             return _posting(settlement, RETURN_LEG, own, merchant, PAYOUT_FAILED)
+        case SettlementReturned():
+            return _posting(settlement, RETURNED_LEG, bank, merchant, PAYOUT_FAILED)
+        case PaidAfterFailure():
+            return _posting(settlement, RECEIVABLE_LEG, merchant, bank, RECEIVABLE)
         case _:
             return None
 

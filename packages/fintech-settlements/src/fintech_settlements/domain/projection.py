@@ -7,6 +7,7 @@ from fintech_kernel.canonical import canonical_json
 from fintech_kernel.domain.codec import from_json, to_json
 from fintech_kernel.domain.journal import Entry, Journal
 
+from fintech_settlements.domain import questions
 from fintech_settlements.domain.history import fold_settlement
 from fintech_settlements.domain.model import Settlement
 from fintech_settlements.infrastructure import queries
@@ -24,6 +25,7 @@ def read_model(settlement: Settlement, seq: int) -> Statement:
             created_at=settlement.created_at,
             seq=seq,
             data=canonical_json(to_json(settlement)),
+            next_ask_at=questions.next_ask_at(settlement, after=0),
         )
     )
 

@@ -1,7 +1,8 @@
 """Settlements: what people ask for, with every input of a decision read before the claim and frozen.
 
 A decision is a pure function of the claimed request, the claimed lines and the settlement's own stream;
-how operations run is told in ``workflows``.
+how operations run is told in ``workflows``. What is asked for once a settlement is approved is told in
+``payouts``, runs over all merchants in ``runs``.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -22,27 +23,21 @@ from fintech_kernel.identifiers import Identifiers
 
 from fintech_settlements.domain import model
 from fintech_settlements.domain.chain import ChainedLine, LineChain
-from fintech_settlements.domain.history import fold_settlement
-from fintech_settlements.domain.lines import StatementLine
-from fintech_settlements.domain.model import (
+from fintech_settlements.domain.commands import (
     ApproveSettlement,
     CancelSettlement,
     CreateSettlement,
     DueLine,
-    PaySettlement,
-    Settlement,
 )
+from fintech_settlements.domain.decisions import DUE_LINES_LOOKED_AT
+from fintech_settlements.domain.history import fold_settlement
+from fintech_settlements.domain.kinds import APPROVE, CANCEL, CREATE, ID_PREFIX
+from fintech_settlements.domain.lines import StatementLine
+from fintech_settlements.domain.model import Settlement
 from fintech_settlements.domain.projection import settlement_of_row
 from fintech_settlements.domain.statements import StatementSums, statement_line
 from fintech_settlements.infrastructure import queries
 from fintech_settlements.infrastructure.queries import SettlementFilter
-
-CREATE: Final = "settlements.create"
-APPROVE: Final = "settlements.approve"
-PAY: Final = "settlements.pay"
-CANCEL: Final = "settlements.cancel"
-
-ID_PREFIX: Final = "stl"
 
 STATEMENT_PAGE_LINES: Final = 500
 """Lines of one read while a statement is streamed: the most of it that is ever in memory."""
@@ -52,9 +47,7 @@ class Settlements:
     """The use cases of settlements. Reads fold the stream; lists use the read model.
 
     Args:
-        rail: name of the rail that new payouts go through.
         chunk_size: lines that one claiming statement takes.
-        two_people_above: minor units; above it the payer must not be the approver.
     """
 
     def __init__(
@@ -68,9 +61,7 @@ class Settlements:
         ledger: Ledger,
         merchants: MerchantDirectory,
         signer: Signer,
-        rail: str,
         chunk_size: int,
-        two_people_above: int,
     ) -> None:
         self._operations = operations
         self._journal = journal
@@ -80,9 +71,7 @@ class Settlements:
         self._ledger = ledger
         self._merchants = merchants
         self._signer = signer
-        self._rail = rail
         self._chunk_size = chunk_size
-        self._two_people_above = two_people_above
 
     # --- requests: everything that is not the client's is read here, before the claim, and frozen
 
@@ -134,26 +123,6 @@ class Settlements:
             settlement_id=settlement_id, merchant_id=merchant_id, approved_by=actor.subject
         )
         return await self._run(APPROVE, command, actor, call)
-
-    async def pay(
-        self, settlement_id: str, *, merchant_id: str, actor: Actor, call: IdempotentCall
-    ) -> Answer:
-        """Pay an approved settlement out, once.
-
-        Raises:
-            NotFound: there is no such settlement of this merchant.
-            OutcomeUnknown: the rail has not answered yet; recovery asks it again.
-        """
-        await self._journal.existing(merchant_id, settlement_id)
-        command = PaySettlement(
-            settlement_id=settlement_id,
-            merchant_id=merchant_id,
-            rail=self._rail,
-            two_people_above=self._two_people_above,
-            paid_by=actor.subject,
-            requested_at=self._clock.now_milliseconds(),
-        )
-        return await self._run(PAY, command, actor, call)
 
     async def cancel(
         self, settlement_id: str, *, merchant_id: str, actor: Actor, call: IdempotentCall
@@ -252,14 +221,14 @@ class Settlements:
             merchant_id=merchant_id,
             account=merchant_account(merchant_id, currency),
             cutoff=cutoff,
-            limit=model.DUE_LINES_LOOKED_AT,
+            limit=DUE_LINES_LOOKED_AT,
         )
         return tuple(DueLine(kind=line.kind, amount=line.amount) for line in found)
 
     async def _run(
         self,
         kind: str,
-        command: CreateSettlement | ApproveSettlement | PaySettlement | CancelSettlement,
+        command: CreateSettlement | ApproveSettlement | CancelSettlement,
         actor: Actor,
         call: IdempotentCall,
     ) -> Answer:

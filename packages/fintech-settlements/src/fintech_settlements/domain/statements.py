@@ -15,12 +15,12 @@ from fintech_kernel.errors import InvariantBroken
 from fintech_settlements.domain.chain import LineChain
 from fintech_settlements.domain.lines import StatementLine
 from fintech_settlements.domain.model import Settlement
-from fintech_settlements.domain.postings import PAYOUT_FAILED
+from fintech_settlements.domain.postings import PAYOUT_FAILED, RECEIVABLE
 
 FEE_KINDS: Final = frozenset({"Fee", "FeeRefund"})
 """Kinds of lines that are fees as a whole."""
 
-SETTLEMENT_KINDS: Final = frozenset({CARRYOVER, PAYOUT_FAILED})
+SETTLEMENT_KINDS: Final = frozenset({CARRYOVER, PAYOUT_FAILED, RECEIVABLE})
 """Kinds of lines that come from an earlier settlement; their reference is its batch number."""
 
 HASH_PAGE_LINES: Final = 1_000

@@ -1,59 +1,74 @@
-"""The story of each workflow, from the claimed request to the finished operation.
+"""The story of each workflow up to the payout, from the claimed request to the finished operation.
 
 Each ``run_*`` is written once and run by everybody who holds the operation: the first request, a
 repeat, a zombie, recovery. It judges or folds, decides, claims lines or asks the rail at most once per
-step, and concludes from the rows that stand.
+step, and concludes from the rows that stand. What people and rails say of a payout whose outcome is open
+is told in ``payout_workflows``.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from fintech_dbclient import Statement
-from fintech_kernel.clock import Clock
+from fintech_dbclient import DatabaseError, Statement
 from fintech_kernel.contracts.accounts import merchant_account
 from fintech_kernel.contracts.ledger import Ledger
 from fintech_kernel.contracts.payouts import PayoutAnswer, PayoutRail
 from fintech_kernel.contracts.processors import Outcome
-from fintech_kernel.contracts.writes import Write
-from fintech_kernel.domain.codec import from_json, to_json
-from fintech_kernel.domain.execution import Appended, Completion, Execution, Finished, refused
+from fintech_kernel.domain.actors import job_actor
+from fintech_kernel.domain.codec import from_json
+from fintech_kernel.domain.execution import Appended, Execution, Finished, refused
 from fintech_kernel.domain.journal import Stream, stream_id_of, stream_statement
-from fintech_kernel.errors import OutcomeUnknown
+from fintech_kernel.errors import OutcomeUnknown, TryAgainLater
 from loguru import logger
 
-from fintech_settlements.domain import model
-from fintech_settlements.domain.events import SettlementEvent, SettlementOpened
-from fintech_settlements.domain.history import drafts, events_of, fold_settlement
-from fintech_settlements.domain.model import (
+from fintech_settlements.domain import decisions
+from fintech_settlements.domain.commands import (
     ApproveSettlement,
     CancelSettlement,
     CreateSettlement,
     PaySettlement,
-    Settlement,
 )
-from fintech_settlements.domain.postings import legs_of, own_transfer_id
-from fintech_settlements.domain.projection import read_model
+from fintech_settlements.domain.completion import RollForward
+from fintech_settlements.domain.events import SettlementEvent
+from fintech_settlements.domain.history import drafts, fold_settlement
+from fintech_settlements.domain.model import Settlement
+from fintech_settlements.domain.postings import own_transfer_id
+from fintech_settlements.domain.resolution import Resolution, answer_of
 from fintech_settlements.domain.statements import hash_of_lines
-from fintech_settlements.infrastructure import queries
 
 DECIDE_STEP: Final = "decide"
 PAY_STEP: Final = "pay"
+
+RESEND_SECONDS: Final = (0.2, 1.0, 2.0)
+"""Pauses before the same payout is sent again while the rail's answer is unknown."""
+
+UNKNOWN: Final = PayoutAnswer(outcome=Outcome.UNKNOWN)
 
 
 class SettlementWorkflows:
     """How operations on settlements run."""
 
-    def __init__(self, *, ledger: Ledger, rails: Mapping[str, PayoutRail], clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        rails: Mapping[str, PayoutRail],
+        resolution: Resolution,
+        answer_seconds: float,
+    ) -> None:
         self._ledger = ledger
         self._rails = rails
-        self._clock = clock
+        self._resolution = resolution
+        self._answer_seconds = answer_seconds
+        self._completed = RollForward(ledger).completed
 
     # --- creation: judge, claim, record the total; after the claim it can only close
 
     async def run_create(self, execution: Execution) -> Finished:
         """Claim what is due and open a settlement over it."""
         command = from_json(CreateSettlement, execution.command)
-        model.check_creation(command)
+        decisions.check_creation(command)
         stream = Stream(stream_id_of(command.merchant_id, command.settlement_id))
         if execution.resumed:
             stream = await execution.read_stream(command.merchant_id, command.settlement_id)
@@ -79,7 +94,7 @@ class SettlementWorkflows:
         return await execution.conclude(
             stream=stream,
             step=DECIDE_STEP,
-            decide=lambda _stream: drafts(model.decide_creation(command, claimed, lines_hash)),
+            decide=lambda _stream: drafts(decisions.decide_creation(command, claimed, lines_hash)),
             complete=self._completed,
         )
 
@@ -94,39 +109,14 @@ class SettlementWorkflows:
         """Decide on an approval."""
         command = from_json(ApproveSettlement, execution.command)
         return await self._decide(
-            execution, command, lambda settlement: model.decide_approval(settlement, command)
+            execution, command, lambda settlement: decisions.decide_approval(settlement, command)
         )
 
     async def run_cancel(self, execution: Execution) -> Finished:
         """Decide on a cancellation; the money goes back to the merchant's account."""
         command = from_json(CancelSettlement, execution.command)
         return await self._decide(
-            execution, command, lambda settlement: model.decide_cancel(settlement, command)
-        )
-
-    async def run_pay(self, execution: Execution) -> Finished:
-        """Record that the payout starts, ask the rail under one key, record its definite answer.
-
-        Raises:
-            OutcomeUnknown: there is no definite answer yet; recovery runs this again.
-        """
-        command = from_json(PaySettlement, execution.command)
-        started = await execution.append(
-            stream=execution.opened_stream(command.merchant_id, command.settlement_id),
-            step=DECIDE_STEP,
-            decide=lambda stream: drafts(model.decide_payment(fold_settlement(stream), command)),
-        )
-        if started.is_refused:
-            return await execution.finish(refused(started.entries[0]))
-        if standing := started.stream.step(execution.key(PAY_STEP)):
-            appended = Appended(entries=standing, stream=started.stream)
-            return await execution.finish(self._completed(appended))
-        answer = await self._ask_rail(execution, started)
-        return await execution.conclude(
-            stream=started.stream,
-            step=PAY_STEP,
-            decide=lambda stream: drafts(model.decide_payout(fold_settlement(stream), answer)),
-            complete=self._completed,
+            execution, command, lambda settlement: decisions.decide_cancel(settlement, command)
         )
 
     async def _decide(
@@ -143,74 +133,105 @@ class SettlementWorkflows:
             complete=self._completed,
         )
 
-    async def _ask_rail(self, execution: Execution, started: Appended) -> PayoutAnswer:
-        """Return the rail's definite answer.
+    # --- the payout
 
-        The same call is sent again while the rail surely remembers its key; afterwards only its books
-        are read, and "not found" is no answer.
+    async def run_pay(self, execution: Execution) -> Finished:
+        """Record that the payout starts, ask the rail under one key, record its answer or that none came.
 
         Raises:
-            OutcomeUnknown: there is none yet, or the rail is not installed in this process.
+            OutcomeUnknown: the rail is not installed in this process; another one runs this.
         """
+        command = from_json(PaySettlement, execution.command)
+        started = await execution.append(
+            stream=execution.opened_stream(command.merchant_id, command.settlement_id),
+            step=DECIDE_STEP,
+            decide=lambda stream: drafts(
+                decisions.decide_payment(fold_settlement(stream), command)
+            ),
+        )
+        if started.is_refused:
+            return await execution.finish(refused(started.entries[0]))
         settlement = fold_settlement(started.as_written)
         rail = self._rails.get(settlement.rail)
         if rail is None:
-            logger.error("payout rail is not installed here", rail=settlement.rail)
+            logger.error("payout rail is not installed here", rail=settlement.rail, alarm=True)
             raise OutcomeUnknown(execution.operation_id)
-        key = execution.key(PAY_STEP)
-        now = self._clock.now_milliseconds()
-        if model.may_send(rail.capabilities, started_at=started.entries[0].occurred_at, now=now):
-            answer = await rail.pay(
-                key=key,
-                merchant_id=settlement.merchant_id,
-                amount=settlement.moved,
-                batch_number=settlement.batch_number,
+        answer = UNKNOWN  # where the row stands it is used instead
+        if not started.stream.step(execution.key(PAY_STEP)):
+            answer = await self._ask_rail(
+                execution, rail, settlement, started_at=started.entries[0].occurred_at
             )
-        else:
-            answer = await rail.query(key=key)
-        if answer is None or answer.outcome in {Outcome.PENDING, Outcome.UNKNOWN}:
-            raise OutcomeUnknown(execution.operation_id)
-        return answer
-
-    # --- what follows from the rows that stand
-
-    def _completed(self, appended: Appended) -> Completion:
-        """Return result, ledger legs and read model, from the rows that stand and nothing else."""
-        if appended.is_refused:
-            return refused(appended.entries[0])
-        settlement = fold_settlement(appended.as_written)
-        decided = events_of(appended.entries)
-        return Completion(
-            result=to_json(settlement),
-            writes=(*_ownership(decided), *self._postings(appended, settlement, decided)),
-            read_models=(read_model(settlement, appended.entries[-1].seq),),
-        )
-
-    def _postings(
-        self, appended: Appended, settlement: Settlement, decided: tuple[SettlementEvent, ...]
-    ) -> tuple[Write, ...]:
-        """Return all legs of one decision as one insert: own transfer and carry-over never part."""
-        legs = legs_of(settlement, decided)
-        if not legs:
-            return ()
-        return self._ledger.postings(
-            operation_id=appended.entries[0].operation_id,
-            merchant_id=settlement.merchant_id,
-            recorded_at=appended.entries[0].occurred_at,
-            legs=legs,
-        )
-
-
-def _ownership(decided: tuple[SettlementEvent, ...]) -> tuple[Write, ...]:
-    """Return the write that says whose a new settlement is: part of what is acknowledged."""
-    return tuple(
-        Write(
-            statement=queries.insert_owner(
-                settlement_id=event.settlement_id, merchant_id=event.merchant_id
+        finished = await execution.conclude(
+            stream=started.stream,
+            step=PAY_STEP,
+            decide=lambda stream: drafts(
+                decisions.decide_outcome(
+                    fold_settlement(stream),
+                    answer,
+                    operation_id=execution.operation_id,
+                    opened_at=command.requested_at,
+                    answered_by_people=rail.capabilities.answered_by_people,
+                )
             ),
-            confirm=queries.owner_of(event.settlement_id),
-            expected=({"settlement_id": event.settlement_id, "merchant_id": event.merchant_id},),
+            complete=self._completed,
         )
-        for event in decided
-        if isinstance(event, SettlementOpened)
+        await self._tell_other_answer(execution, finished, answer)
+        return finished
+
+    async def _ask_rail(
+        self, execution: Execution, rail: PayoutRail, settlement: Settlement, *, started_at: int
+    ) -> PayoutAnswer:
+        """Ask the rail; while its answer is unknown send the same call again, for a while.
+
+        Only while it surely remembers the key: whoever recovers a payout a day later must not have it
+        paid twice, and asks its books instead. What it raises against its contract is no answer either.
+        """
+        key = execution.key(PAY_STEP)
+        try:
+            async with asyncio.timeout(self._answer_seconds):
+                for pause in (*RESEND_SECONDS, None):
+                    now = execution.clock.now_milliseconds()
+                    if not decisions.may_send(rail.capabilities, started_at=started_at, now=now):
+                        return await rail.query(key=key) or UNKNOWN
+                    answer = await send(rail, settlement, key=key)
+                    if answer.outcome is not Outcome.UNKNOWN or pause is None:
+                        return answer
+                    await asyncio.sleep(pause)
+        except TimeoutError:
+            return UNKNOWN
+        except Exception as error:  # noqa: BLE001 - a rail's fault must not keep money in limbo
+            logger.error("rail raised", rail=rail.name, step=key, reason=type(error).__name__)
+        return UNKNOWN
+
+    async def _tell_other_answer(
+        self, execution: Execution, finished: Finished, answer: PayoutAnswer
+    ) -> None:
+        """Have our answer written or compared where another executor's row stands without it.
+
+        The operation has ended; what goes wrong here the resolver learns, too.
+        """
+        if not decisions.is_definite(answer) or answer_of(finished.entries) is answer.outcome:
+            return
+        entry = finished.entries[0]
+        step = execution.key(PAY_STEP)
+        try:
+            await self._resolution.learned(
+                await execution.read_stream(entry.merchant_id, entry.object_id),
+                step,
+                answer,
+                under=f"resolve:{step}",
+                actor=job_actor("settlements.resolve"),
+            )
+        except (TryAgainLater, DatabaseError) as error:
+            logger.warning("answer not written yet", step=step, reason=type(error).__name__)
+
+
+async def send(rail: PayoutRail, settlement: Settlement, *, key: str) -> PayoutAnswer:
+    """Send a settlement's payout; sending it again under the key has no further effect."""
+    return await rail.pay(
+        key=key,
+        merchant_id=settlement.merchant_id,
+        amount=settlement.moved,
+        batch_number=settlement.batch_number,
+        bank_account_id=settlement.bank_account_id,
     )

@@ -6,12 +6,15 @@ from typing import Final, LiteralString
 
 from fintech_dbclient import Statement, Value
 
-_COLUMNS: Final = "settlement_id, merchant_id, status, currency, created_at, seq, data"
+_COLUMNS: Final = "settlement_id, merchant_id, status, currency, created_at, seq, data, next_ask_at"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettlementRow:
-    """A row of the read model. ``data`` is the settlement as JSON at position ``seq`` of its stream."""
+    """A row of the read model. ``data`` is the settlement as JSON at position ``seq`` of its stream.
+
+    ``next_ask_at`` is None where the rail is not to be asked.
+    """
 
     settlement_id: str
     merchant_id: str
@@ -20,6 +23,7 @@ class SettlementRow:
     created_at: int
     seq: int
     data: str
+    next_ask_at: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +58,9 @@ def upsert_settlement(row: SettlementRow) -> Statement:
     """Write the read model, unless a later position is there already."""
     return Statement(
         name="settlements.upsert",
-        sql="INSERT INTO settlements_settlements (" + _COLUMNS + ") VALUES (?, ?, ?, ?, ?, ?, ?)"
+        sql="INSERT INTO settlements_settlements (" + _COLUMNS + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (settlement_id) DO UPDATE SET status = excluded.status,"
-        " seq = excluded.seq, data = excluded.data"
+        " seq = excluded.seq, data = excluded.data, next_ask_at = excluded.next_ask_at"
         " WHERE settlements_settlements.seq < excluded.seq",
         params=(
             row.settlement_id,
@@ -66,6 +70,7 @@ def upsert_settlement(row: SettlementRow) -> Statement:
             row.created_at,
             row.seq,
             row.data,
+            row.next_ask_at,
         ),
     )
 
@@ -102,6 +107,26 @@ def settlements_of_platform(
     )
 
 
+def settlements_to_ask_about(*, now: int, limit: int) -> Statement:
+    """Read settlements whose rail is to be asked by now (platform scope)."""
+    return Statement(
+        name="settlements.open_payouts",
+        sql="SELECT settlement_id, merchant_id FROM settlements_settlements"
+        " WHERE next_ask_at <= ? ORDER BY next_ask_at, settlement_id LIMIT ?",
+        params=(now, limit),
+    )
+
+
+def put_off_question(*, merchant_id: str, settlement_id: str, next_ask_at: int | None) -> Statement:
+    """Note when a settlement's rail is asked again: before it is, so that one that hangs waits."""
+    return Statement(
+        name="settlements.put_off_question",
+        sql="UPDATE settlements_settlements SET next_ask_at = ?"
+        " WHERE merchant_id = ? AND settlement_id = ?",
+        params=(next_ask_at, merchant_id, settlement_id),
+    )
+
+
 def _conditions(
     where: SettlementFilter, before: str | None
 ) -> tuple[LiteralString, Sequence[Value]]:
@@ -128,46 +153,4 @@ def oldest_in_status(status: str, *, limit: int) -> Statement:
         sql="SELECT status, created_at FROM settlements_settlements WHERE status = ?"
         " ORDER BY settlement_id LIMIT ?",
         params=(status, limit),
-    )
-
-
-def insert_sandbox_payout(
-    *,
-    key: str,
-    merchant_id: str,
-    amount: int,
-    currency: str,
-    batch_number: str,
-    outcome: str,
-    failure_code: str,
-    rail_reference: str,
-    recorded_at: int,
-) -> Statement:
-    """Write a payout into the sandbox rail's books; fails as a duplicate when the key is known."""
-    return Statement(
-        name="settlements.sandbox.insert",
-        sql="INSERT INTO settlements_sandbox_payouts (payout_key, merchant_id, amount, currency,"
-        " batch_number, outcome, failure_code, rail_reference, recorded_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        params=(
-            key,
-            merchant_id,
-            amount,
-            currency,
-            batch_number,
-            outcome,
-            failure_code,
-            rail_reference,
-            recorded_at,
-        ),
-    )
-
-
-def sandbox_payout(key: str) -> Statement:
-    """Read a payout of the sandbox rail by the key that it was asked with."""
-    return Statement(
-        name="settlements.sandbox.by_key",
-        sql="SELECT payout_key, merchant_id, amount, currency, batch_number, outcome, failure_code,"
-        " rail_reference FROM settlements_sandbox_payouts WHERE payout_key = ?",
-        params=(key,),
     )
