@@ -6,19 +6,21 @@ import sqlite3
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
 from fintech_dbclient import HttpDatabase
-from fintech_kernel.domain.actors import PLATFORM, Actor
+from fintech_kernel.domain.actors import PLATFORM, Actor, job_actor
 from fintech_kernel.domain.permissions import MERCHANT_ADMIN, PLATFORM_ADMIN
 from fintech_kernel.observability.context import current_request_id
 from fintech_kernel.testing.apps import RunningApp, running_app
 from fintech_kernel.testing.database import database_service
 from fintech_kernel.web.app import Overrides
 from fintech_ledger.domain.closes import Closes
+from fintech_ledger.domain.period_closes import Periods
 from principals import Principal
 from statements import RecordingDatabase, StatementBook
 from surface import Operation
@@ -205,6 +207,8 @@ def absent_of(name: str, value: str) -> str:
         return "absent"
     if name == "close_id":
         return "1970-01-01"
+    if name in {"period", "period_id"}:
+        return "1970-01"
     absent = _TYPEID_SUFFIX.sub(ABSENT_ID, value)
     assert absent != value, f"say in absent_of what an absent {{{name}}} looks like: {value}"
     return absent
@@ -245,6 +249,7 @@ class Story:
             self.dispute,
             self.account,
             self.adjustment,
+            self.period,
             self.close,
             self.settlement,
             self.trail,
@@ -322,6 +327,15 @@ class Story:
             },
         )
         self.objects["adjustment_id"] = made["adjustment_id"]
+
+    async def period(self) -> None:
+        """The month before, closed before any later day is: it is the same for everybody."""
+        today = datetime.fromtimestamp(self._app.context.clock.now_milliseconds() / 1_000, UTC)
+        name = (today.replace(day=1) - timedelta(days=1)).strftime("%Y-%m")
+        answer = await self._app.context.services.get(Periods).close(
+            name, actor=job_actor("security"), key=f"period:{name}", fingerprint=None
+        )
+        self.objects["period_id"] = self.objects["period"] = answer.result["period"]
 
     async def close(self) -> None:
         """Closed days are the ledger's: they are the same for everybody."""

@@ -10,7 +10,7 @@ from fintech_kernel.contracts.ledger import Posting
 from fintech_kernel.money import Money
 from fintech_kernel.testing.apps import SETTINGS, running_app
 from fintech_ledger import plugin
-from fintech_ledger.commands import app
+from fintech_ledger.commands import app, close_app
 from fintech_ledger.domain.service import DoubleEntryLedger
 from typer.testing import CliRunner
 
@@ -94,3 +94,47 @@ def test_a_database_that_does_not_answer_is_said_in_a_line():
 
     assert silent.exit_code == 1
     assert "the database did not answer" in silent.output
+
+
+def close_month(*arguments: str, url: str):
+    settings = {**SETTINGS, "db_base_url": url, "payments_without_merchants": True}
+    return CliRunner().invoke(close_app, arguments, obj=settings)
+
+
+def test_a_month_is_checked_and_closed(books):
+    asyncio.run(_sealed(books))
+    ready = close_month("--period", "2024-02", "--check", url=books)
+    closed = close_month("--period", "2024-02", url=books)
+    again = close_month("--period", "2024-02", url=books)
+
+    assert (ready.exit_code, ready.output.splitlines()[-1]) == (0, "2024-02 can be closed")
+    assert (closed.exit_code, "2024-02 is closed by fold" in closed.output) == (0, True)
+    assert again.exit_code == 1
+    assert "- period_already_closed" in again.output
+
+
+async def _sealed(url: str) -> None:
+    async with running_app(database_url=url, plugins=[plugin]) as running:
+        await running.context.sealer.seal()
+
+
+def test_a_month_is_refused_with_every_reason(books):
+    change(
+        books,
+        "INSERT INTO ledger_transfers (transfer_id, operation_id, merchant_id, debit_account,"
+        " credit_account, amount, currency, kind, available_on, subject_id, reference, recorded_at)"
+        " VALUES ('x:x', 'x', '', 'suspense:reconciliation:KES', 'assets:bank:KES', 7, 'KES',"
+        " 'Adjustment', 0, 'x', '', 0)",
+    )
+    for arguments in (("--check",), ()):
+        refused = close_month("--period", "2024-03", *arguments, url=books)
+        assert refused.exit_code == 1
+        assert "- suspense_not_zero KES" in refused.output
+
+
+@pytest.mark.parametrize("month", ["2999-01", "2024-13", "soon"])
+def test_only_a_month_that_has_ended_is_closed(books, month):
+    refused = close_month("--period", month, url=books)
+
+    assert refused.exit_code == 1
+    assert "is no month that has ended" in refused.output

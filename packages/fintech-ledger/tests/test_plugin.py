@@ -8,6 +8,7 @@ from fintech_ledger import plugin
 from fintech_ledger.domain.adjustments import Adjustments
 from fintech_ledger.domain.closes import Closes
 from fintech_ledger.domain.folding import Folding
+from fintech_ledger.domain.period_closes import Periods
 
 
 def test_it_loads_alone():
@@ -16,7 +17,7 @@ def test_it_loads_alone():
     (loaded,) = host.plugins
     assert loaded.manifest.name == "ledger"
     provided = {provider.provides for provider in host.service_providers()}
-    assert provided == {Ledger, Folding, Closes, Adjustments}
+    assert provided == {Ledger, Folding, Closes, Periods, Adjustments}
 
 
 def test_its_tables_bear_its_prefix():

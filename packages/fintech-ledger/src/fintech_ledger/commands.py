@@ -1,4 +1,4 @@
-"""``fintech ledger``: close a period, and check the books against a replay of every transfer."""
+"""``fintech close``: close a month. ``fintech ledger``: close a day, check the books against a replay."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from fintech_ledger.domain.check import Checked
 
 app = typer.Typer(help="The books.", no_args_is_help=True)
+close_app = typer.Typer(help="Close a month, or list every reason against it.")
+
+NOT_VERIFIED = "audit_not_verified"
+"""The reason against a close that goes away by asking again: the log is verified part by part."""
 
 
 @app.callback()
@@ -42,6 +46,36 @@ def close(
     if answer.state is OperationState.REFUSED:
         fail(f"{until} cannot be closed any more: later transfers were folded before")
     typer.echo(f"{until} is closed by fold {answer.result['fold']}")
+
+
+@close_app.callback(invoke_without_command=True)
+def close_period(
+    context: typer.Context,
+    period: Annotated[str, typer.Option(help="A month (UTC) that has ended, as 2026-11.")],
+    check: Annotated[
+        bool, typer.Option("--check", help="Only list what is in the way; nothing is recorded.")
+    ] = False,
+) -> None:
+    """Close a month: refused with every reason while anything stands in its way (exit code 1)."""
+    import asyncio
+
+    from fintech_dbclient import DatabaseError  # brings the kernel, as all below
+    from fintech_kernel.commands.surroundings import fail
+    from fintech_kernel.errors import InvalidRequest, TryAgainLater
+
+    try:
+        line, reasons = asyncio.run(_period_closed(context, period, only_check=check))
+    except InvalidRequest:
+        fail(f"{period} is no month that has ended: write it as 2026-11")
+    except TryAgainLater:
+        fail("the close is recorded and goes on: the servers finish it, or run this again")
+    except DatabaseError as error:
+        fail(f"the database did not answer ({type(error).__name__}): run this again")
+    for reason in reasons:
+        typer.echo(f"- {reason}", err=True)
+    if reasons:
+        fail(line)
+    typer.echo(line)
 
 
 @app.command("check")
@@ -85,6 +119,42 @@ async def _closed(context: typer.Context, period: str) -> "Answer":
         return await app_context.services.get(Closes).close(period, actor=operator())
     finally:
         await app_context.database.close()
+
+
+async def _period_closed(
+    context: typer.Context, period: str, *, only_check: bool
+) -> tuple[str, list[str]]:
+    """Verify the log until it is done, then close; return a line, and the reasons against it."""
+    from fintech_kernel.commands.surroundings import operator  # see close_period
+    from fintech_kernel.domain.execution import OperationState
+    from fintech_kernel.host import PluginHost
+    from fintech_kernel.web.app import Overrides, build_context
+    from rich.console import Console
+
+    from fintech_ledger.domain.period_closes import Periods, reason_of
+
+    app_context = build_context(PluginHost.installed(), settings=context.obj, overrides=Overrides())
+    periods = app_context.services.get(Periods)
+    try:
+        with Console(stderr=True).status(f"looking at {period}") as status:
+            obstacles = await periods.obstacles(period)
+            while left := [one for one in obstacles if one.code == NOT_VERIFIED]:
+                status.update(left[0].detail)
+                obstacles = await periods.obstacles(period)
+            if only_check:
+                found = [reason_of(one) for one in obstacles]
+                return (
+                    f"{period} cannot be closed yet" if found else f"{period} can be closed"
+                ), found
+            key = app_context.identifiers.new("close")
+            answer = await periods.close(period, actor=operator(), key=key, fingerprint=None)
+    finally:
+        await app_context.database.close()
+    if answer.state is OperationState.REFUSED:
+        facts = answer.result["facts"]
+        reasons = [str(one) for one in facts.get("reasons", ())] or [str(answer.result["code"])]
+        return f"{period} is not closed", reasons
+    return f"{period} is closed by fold {answer.result['fold']}", []
 
 
 async def _checked(url: str, token: str | None) -> "Checked":

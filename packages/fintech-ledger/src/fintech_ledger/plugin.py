@@ -16,6 +16,7 @@ from fintech_kernel.domain.permissions import (
     PLATFORM_OPERATOR,
 )
 from fintech_kernel.hooks import (
+    CloseCheck,
     CommandGroup,
     ErrorMapping,
     EventHandler,
@@ -31,14 +32,16 @@ from fintech_kernel.hooks import (
 )
 
 from fintech_ledger import commands
-from fintech_ledger.api import adjustment_routes, routes
+from fintech_ledger.api import adjustment_routes, period_routes, routes
 from fintech_ledger.api.adjustment_schemas import present_decided, present_proposed
+from fintech_ledger.api.period_schemas import present_period
 from fintech_ledger.api.schemas import present_close
-from fintech_ledger.domain import adjustments, closes, errors
+from fintech_ledger.domain import adjustments, closes, errors, period_closes
 from fintech_ledger.domain.adjustments import Adjustments
 from fintech_ledger.domain.books import Books
 from fintech_ledger.domain.closes import Closes
 from fintech_ledger.domain.folding import Folding
+from fintech_ledger.domain.period_closes import Periods, PeriodWorkflow, SuspenseCheck
 from fintech_ledger.domain.service import DoubleEntryLedger
 from fintech_ledger.domain.workflows import AdjustmentWorkflows, CloseWorkflow
 from fintech_ledger.infrastructure.tables import MIGRATIONS
@@ -51,6 +54,9 @@ _FINANCE: Final = (PLATFORM_ADMIN, PLATFORM_FINANCE)
 
 _REFUSALS: Final = (
     (errors.PeriodPassed, 409),
+    (errors.PeriodNotReady, 409),
+    (errors.PeriodAlreadyClosed, 409),
+    (errors.PeriodOutOfOrder, 409),
     (errors.AccountNotAdjustable, 422),
     (errors.TwoMerchants, 422),
     (errors.AdjustmentNotProposed, 409),
@@ -100,6 +106,11 @@ def fintech_permissions() -> Sequence[Permission]:
             roles=(*_FINANCE, AUDITOR),
         ),
         Permission(
+            name=period_routes.CLOSE,
+            summary="Close a period.",
+            roles=_FINANCE,
+        ),
+        Permission(
             name=adjustment_routes.READ,
             summary="Read adjustments.",
             roles=(*_FINANCE, PLATFORM_OPERATOR, AUDITOR),
@@ -138,6 +149,7 @@ def fintech_services() -> Sequence[ServiceProvider]:
         ServiceProvider(name=NAME, provides=Ledger, requires=(), build=_ledger),
         ServiceProvider(name="folding", provides=Folding, requires=(), build=_folding),
         ServiceProvider(name="closes", provides=Closes, requires=(Folding,), build=_closes),
+        ServiceProvider(name="periods", provides=Periods, requires=(Closes,), build=_periods),
         ServiceProvider(
             name="adjustments",
             provides=Adjustments,
@@ -159,6 +171,12 @@ def fintech_operations(context: AppContext) -> Sequence[OperationHandler]:
             version=OPERATION_VERSION,
             run=close.run_close,
             present=present_close,
+        ),
+        OperationHandler(
+            name=period_closes.CLOSE_PERIOD,
+            version=OPERATION_VERSION,
+            run=PeriodWorkflow(database=context.database).run,
+            present=present_period,
         ),
         OperationHandler(
             name=adjustments.PROPOSE,
@@ -195,6 +213,14 @@ def fintech_routes(context: AppContext) -> Sequence[RouteMount]:
             tag_description="Accounts, transfers, closes, trial balance.",
         ),
         RouteMount(
+            name="periods",
+            router=period_routes.build_period_router(
+                context.services.get(Periods), read=routes.AUDIT
+            ),
+            tag="periods",
+            tag_description="Months: whether they can be closed, and their closes.",
+        ),
+        RouteMount(
             name="adjustments",
             router=adjustment_routes.build_adjustment_router(context.services.get(Adjustments)),
             prefix="/adjustments",
@@ -221,8 +247,18 @@ def fintech_jobs(context: AppContext) -> Sequence[Job]:
 
 @hookimpl
 def fintech_commands() -> Sequence[CommandGroup]:
-    """``fintech ledger``."""
-    return [CommandGroup(name=NAME, app=commands.app)]
+    """``fintech ledger``, and ``fintech close``."""
+    return [
+        CommandGroup(name=NAME, app=commands.app),
+        CommandGroup(name="close", app=commands.close_app),
+    ]
+
+
+@hookimpl
+def fintech_close_checks(context: AppContext) -> Sequence[CloseCheck]:
+    """Suspense is zero."""
+    suspense = SuspenseCheck(Books(database=context.database, clock=context.clock))
+    return [CloseCheck(name="ledger.suspense", check=suspense.check)]
 
 
 def _ledger(context: AppContext) -> Ledger:
@@ -245,6 +281,16 @@ def _closes(context: AppContext) -> Closes:
         database=context.database,
         clock=context.clock,
         grace_seconds=context.settings_of(LedgerSettings).close_after_seconds,
+    )
+
+
+def _periods(context: AppContext) -> Periods:
+    return Periods(
+        operations=context.operations,
+        journal=context.journal,
+        clock=context.clock,
+        closes=context.services.get(Closes),
+        checks=context.close_checks,
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from fintech_kernel.context import AppContext
@@ -10,6 +11,7 @@ from fintech_kernel.contracts.accounts import bank_account, merchant_account
 from fintech_kernel.domain.actors import job_actor
 from fintech_kernel.domain.jobs import run_once
 from fintech_kernel.domain.operations import Answer, IdempotentCall
+from fintech_kernel.domain.sealing import Sealer
 from fintech_kernel.money import Money
 from fintech_kernel.simulation.client import Client, staff
 from fintech_kernel.simulation.workload import Action, Script, Workflow, Workload, prepared_by
@@ -19,6 +21,7 @@ from fintech_ledger.domain.adjustments import Adjustments
 from fintech_ledger.domain.check import BooksCheck
 from fintech_ledger.domain.closes import JOB, Closes
 from fintech_ledger.domain.folds import period_ending
+from fintech_ledger.domain.period_closes import Periods
 
 CURRENCY: Final = "KES"
 FOLD_SIZE: Final = 2
@@ -26,6 +29,8 @@ FOLD_SIZE: Final = 2
 
 AMOUNT: Final = 1_200
 DAY_SECONDS: Final = 86_400
+MONTH_SECONDS: Final = 23 * DAY_SECONDS
+"""From the first second of a simulated world to behind its month's end."""
 
 TRIES_MAX: Final = 5
 PATIENCE_SECONDS: Final = 30.0
@@ -49,6 +54,31 @@ async def close_yesterday(client: Client) -> None:
             if closing.done() and not closing.cancelled() and closing.exception() is None:
                 return
         await asyncio.sleep(world.draw.choice((0.0, 1.0, 25.0)))
+
+
+async def close_month(client: Client) -> None:
+    """Close the month before: an operator, who comes back until there is an answer."""
+    actor = staff("closer")
+    now = datetime.fromtimestamp(client.world.now(), UTC)
+    name = (now.replace(day=1) - timedelta(days=1)).strftime("%Y-%m")
+
+    async def send(context: AppContext, call: IdempotentCall) -> Answer:
+        return await context.services.get(Periods).close(
+            name, actor=actor, key=call.key, fingerprint=call.fingerprint
+        )
+
+    await client.ask("ledger.close_period", actor, send)
+
+
+async def month_over(client: Client) -> None:
+    """Let the month end, deliver what happened in it, and seal it: nothing is in the way of its close."""
+    await asyncio.sleep(MONTH_SECONDS)
+    process = client.world.processes[0]
+    for job in process.context.events.jobs():
+        await process.spawn(run_once(job))
+    context = process.context
+    sealer = Sealer(database=context.database, clock=context.clock, signer=context.signer)
+    await process.spawn(sealer.seal())
 
 
 async def propose(client: Client, *, debit: str = "") -> str | None:
@@ -103,6 +133,28 @@ async def fold_everywhere(client: Client) -> None:
 async def _close_twice(client: Client) -> None:
     """Two closers at once, while the jobs fold, too."""
     await asyncio.gather(close_yesterday(client), close_yesterday(client), fold_everywhere(client))
+
+
+async def _month_adjusted(client: Client) -> None:
+    """Three transfers, and the month is over."""
+    await client.prepare("merchants")
+    for _ in range(3):
+        adjustment_id = await propose(client)
+        if adjustment_id is not None:
+            await decide(client, adjustment_id, "approve", "ben")
+    await propose(client)
+    await month_over(client)
+
+
+async def _close_month_racing(client: Client) -> None:
+    """Two close the month while jobs fold and a transfer is posted: nobody waits for anybody."""
+    last = client.notes["adjustments"][-1]
+    await asyncio.gather(
+        close_month(client),
+        close_month(client),
+        decide(client, last, "approve", "ben"),
+        fold_everywhere(client),
+    )
 
 
 async def _proposed(client: Client) -> None:
@@ -256,6 +308,35 @@ def closes_are_told_once(world: World) -> Iterator[str]:
             yield f"{told['period']} was closed by fold {told['fold']}, which is another's"
 
 
+def periods_tell_each_transfer_once(world: World) -> Iterator[str]:
+    """L5: months are closed in order, each once, behind the folds of the one before; reasons stop a close."""
+    folds = {row["fold"]: row for row in world.model.rows("ledger_folds")}
+    records = _recorded(world)
+    behind, until = 0, 0
+    for entry in world.entries():
+        if entry["type"] != "ledger.period_closed":
+            continue
+        told = entry["content"]
+        fold = folds.get(told["fold"])
+        if (told["behind_fold"], told["until"] > until) != (behind, True):
+            yield f"{told['period']} does not begin where the period before it ends"
+        if fold is None or not fold["period"].startswith(told["period"]):
+            yield f"{told['period']} was closed by fold {told['fold']}, which is of no day of it"
+        elif fold["cutoff"] != told["until"] or records[told["fold"]]["line_count"] >= fold["size"]:
+            yield f"{told['period']} was closed by a fold that does not close its last day"
+        command = _commands(world)[entry["step_key"].partition(":")[0]]
+        if command["reasons"]:
+            yield f"{told['period']} was closed over {command['reasons']}"
+        behind, until = told["fold"], told["until"]
+
+
+def _commands(world: World) -> dict[str, dict[str, Any]]:
+    return {
+        row["operation_id"]: json.loads(row["request"])["command"]
+        for row in world.model.rows("operations", "WHERE kind = 'ledger.close_period'")
+    }
+
+
 def adjustments_have_two_people(world: World) -> Iterator[str]:
     """L4: an approved adjustment is one transfer, approved by somebody else; no other is there."""
     proposed: dict[str, dict[str, Any]] = {}
@@ -324,6 +405,12 @@ WORKLOAD: Final = Workload(
             run=_close_twice,
         ),
         Workflow(
+            name="ledger.close_period",
+            kinds=("ledger.close_period",),
+            setup=_month_adjusted,
+            run=_close_month_racing,
+        ),
+        Workflow(
             name="ledger.propose",
             kinds=("ledger.propose_adjustment",),
             setup=prepared_by("merchants"),
@@ -353,5 +440,8 @@ WORKLOAD: Final = Workload(
         "L2": folds_are_a_chain,
         "L3": closes_are_told_once,
         "L4": adjustments_have_two_people,
+        "L5": periods_tell_each_transfer_once,
     },
+    scripts={"close_month": close_month, "month_over": month_over},
+    forget=lambda context: context.close_checks.forget(),
 )

@@ -5,10 +5,10 @@ is not known to be in order.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from fintech_dbclient import Database
+from fintech_dbclient import Database, DatabaseError
 from loguru import logger
 
 from fintech_kernel.contracts.closing import ClosePeriod, Obstacle
@@ -26,13 +26,25 @@ class CloseChecks:
 
     def __init__(self) -> None:
         self._checks: tuple[CloseCheck, ...] = ()
+        self._forget: Callable[[], None] = lambda: None
 
-    def use(self, checks: Sequence[CloseCheck]) -> None:
-        """Take the checks of everything that is installed, once."""
+    def use(
+        self, checks: Sequence[CloseCheck], *, forget: Callable[[], None] | None = None
+    ) -> None:
+        """Take the checks of everything that is installed; ``forget`` ends what they remember."""
         self._checks = tuple(sorted(checks, key=lambda check: check.name))
+        self._forget = forget or self._forget
+
+    def forget(self) -> None:
+        """End what this process remembers of earlier looks, as a process that starts does."""
+        self._forget()
 
     async def obstacles(self, period: ClosePeriod) -> tuple[Obstacle, ...]:
-        """Return why a period cannot be closed yet; empty where nothing is in the way."""
+        """Return why a period cannot be closed yet; empty where nothing is in the way.
+
+        Raises:
+            DatabaseError: the database did not answer: nothing is said about the period.
+        """
         found: list[Obstacle] = []
         for check in self._checks:
             found.extend(await _run(check, period))
@@ -43,6 +55,8 @@ async def _run(check: CloseCheck, period: ClosePeriod) -> Sequence[Obstacle]:
     try:
         async with asyncio.timeout(check.timeout_seconds):
             return await check.check(period)
+    except DatabaseError:
+        raise
     except Exception as error:  # noqa: BLE001 - a plugin's check may raise anything: nobody looked then
         logger.warning("close check failed", check=check.name, reason=type(error).__name__)
         return [

@@ -50,6 +50,10 @@ class LogCheck:
         self._keys = keys
         self._progress: dict[str, _Progress] = {}
 
+    def forget(self) -> None:
+        """End every verification under way."""
+        self._progress.clear()
+
     async def check(self, period: ClosePeriod) -> Sequence[Obstacle]:
         """Return what is in the way: entries without a position, a broken log, or work that is left."""
         waiting = await self._database.execute(closing_queries.unsealed(before=period.ends_at))

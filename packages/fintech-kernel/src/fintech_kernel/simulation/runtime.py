@@ -53,9 +53,19 @@ KERNEL_PLATFORM_STATEMENTS: Final = frozenset(
         "journal.undispatched",
         "journal.mark_dispatched",
         "deliveries.due",
+        "journal.unsealed",
+        "journal.mark_sealed",
+        "audit.positions.of",
+        "audit.leaves",
+        "audit.leaf_hashes",
+        "audit.sealed_entries",
+        "operations.running_before",
+        "deliveries.undelivered_before",
+        "journal.undispatched_before",
+        "journal.unsealed_before",
     }
 )
-"""Statements of jobs, which work for every merchant."""
+"""Statements of jobs and of closes, which work for every merchant."""
 
 _KEYED: Final = re.compile(
     r"\b(?:merchant_id|operation_id|nonce|stream_id|entry_id|step_key|reference_key|call_key)\s*=\s*\?"

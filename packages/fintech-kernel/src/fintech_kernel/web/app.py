@@ -249,7 +249,7 @@ def build_context(
     for plugin in host.plugins:
         counted.plugins.labels(plugin.manifest.name, plugin.version or NONE).set(1)
     counted.plugins.labels(KERNEL, version(DISTRIBUTION)).set(1)
-    context.close_checks.use([*_close_checks(context), *host.close_checks(context)])
+    _use_close_checks(context, host.close_checks(context))
     return context
 
 
@@ -288,18 +288,20 @@ def _tracing(settings: KernelSettings) -> Tracing:
     return exporting()
 
 
-def _close_checks(context: AppContext) -> list[CloseCheck]:
-    """Return the kernel's own checks: operations, events, the transparency log."""
+def _use_close_checks(context: AppContext, checks: Sequence[CloseCheck]) -> None:
+    """Take plugins' checks and the kernel's own: operations, events, the transparency log."""
     log = LogCheck(
         database=context.database,
         log=context.transparency,
         clock=context.clock,
         keys=(context.signer.verification_key, *audit_keys_previous(context.settings)),
     )
-    return [
-        CloseCheck(name="kernel.operations", check=OperationsCheck(context.database).check),
+    operations_check = OperationsCheck(context.database)
+    ours = [
+        CloseCheck(name="kernel.operations", check=operations_check.check),
         CloseCheck(name="kernel.audit", check=log.check, timeout_seconds=LOG_CHECK_TIMEOUT_SECONDS),
     ]
+    context.close_checks.use([*ours, *checks], forget=log.forget)
 
 
 def open_database(settings: KernelSettings, *, on_call: OnCall | None = None) -> HttpDatabase:

@@ -4,6 +4,9 @@
 
     Refusal
     ├── PeriodPassed             later transfers were folded before this period was closed
+    ├── PeriodNotReady           something stands in the way of closing it; facts hold all reasons
+    ├── PeriodAlreadyClosed
+    ├── PeriodOutOfOrder         a later period is closed
     ├── AccountNotAdjustable     not in the chart, of another currency, twice, or a settlement's own
     ├── TwoMerchants             one adjustment moves money of one merchant at most
     ├── AdjustmentNotProposed    it was approved or rejected before
@@ -24,6 +27,30 @@ class PeriodPassed(Refusal):
     code = "period_passed"
     title = "Later transfers were folded before this period was closed; it stays without a close."
     remedy = "Post into the period of now."
+
+
+class PeriodNotReady(Refusal):
+    """Suspense is not zero, something is overdue or unfinished, or the audit log does not verify."""
+
+    code = "period_not_ready"
+    title = "The period cannot be closed yet; the facts hold every reason."
+    remedy = "Settle what the reasons name, then close it with a new Idempotency-Key."
+
+
+class PeriodAlreadyClosed(Refusal):
+    """A period is closed once."""
+
+    code = "period_already_closed"
+    title = "The period is closed."
+    remedy = "Read the period; nothing is left to do."
+
+
+class PeriodOutOfOrder(Refusal):
+    """Periods are closed in order; one that was passed over stays without a close."""
+
+    code = "period_out_of_order"
+    title = "A later period is closed; what belonged to this one was told there."
+    remedy = "Read the later period."
 
 
 class AccountNotAdjustable(Refusal):

@@ -21,6 +21,23 @@ class LedgerClosed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeriodClosed:
+    """A month was closed. Its transfers are those of the folds behind ``behind_fold`` up to ``fold``.
+
+    ``until`` is its end, UTC milliseconds. ``totals_hash`` is the SHA-256 of the trial balance at its end.
+    """
+
+    type: ClassVar[str] = "ledger.period_closed"
+    period: str
+    until: int
+    behind_fold: int
+    fold: int
+    totals_hash: str
+    closed_by: str
+    requested_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdjustmentProposed:
     """Somebody asks for a transfer by hand. ``merchant_id`` is empty where no merchant's account moves."""
 
