@@ -342,7 +342,7 @@ MUTANTS = (
         file=PAYMENT_STEPS,
         before="        return is_manual and self.reverses is Effect.AUTHORIZE",
         after="        return is_manual and self.reverses is None",
-        kills="I12",
+        kills="P5",
     ),
     Mutant(
         name="an abandoned call and its late answer are steps of their own",
@@ -357,13 +357,6 @@ MUTANTS = (
         before="    return bool(payment.open_outcomes or payment.capture_reserved or payment.cancel_requested)",
         after="    return bool(payment.open_outcomes or payment.cancel_requested)",
         kills="I2, I12",
-    ),
-    Mutant(
-        name="captures go on once an authorization has expired",
-        file=PAYMENT_MODEL,
-        before="        return 0 if self.expiry_requested else self.uncaptured",
-        after="        return self.uncaptured",
-        kills="I12, P",
     ),
     Mutant(
         name="what is disputed can be refunded",

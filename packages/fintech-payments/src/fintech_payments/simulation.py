@@ -383,7 +383,9 @@ class Told:
     capture: str = "automatic"
     expires_at: int = 0
     ended: str = ""
+    is_expiring: bool = False
     is_released: bool = False
+    captured_late: bool = False
     refunds: dict[str, tuple[int, int, str]] = field(
         default_factory=dict[str, tuple[int, int, str]]
     )
@@ -439,6 +441,10 @@ def _tell(payment: Told, event: str, data: dict[str, Any], operation: str) -> No
         case "canceled":
             payment.ended = "canceled"
             payment.effects.append((operation, "cancel", 0))
+        case "expiry_requested":
+            payment.is_expiring = True
+        case "capture_requested":
+            payment.captured_late = payment.is_expiring
         case "expired":
             payment.ended = payment.ended or ("" if payment.captured else "expired")
             payment.is_released = True
@@ -605,6 +611,23 @@ def expired_authorizations_are_released(world: World) -> Iterator[str]:
     for payment_id, payment in {one: told for one, told, _ in told_payments(world)}.items():
         if _holds_what_expired(world, payment):
             yield f"{payment_id}: {payment.authorized - payment.captured} is held behind its time"
+
+
+def nothing_is_captured_late(world: World) -> Iterator[str]:
+    """P4: whose time is over is closed to captures, whatever the processor would still allow."""
+    for _, payment, row in told_payments(world):
+        if row["type"] == "payment.capture_requested" and payment.captured_late:
+            yield f"{row['entry_id']}: captured behind its expiry"
+
+
+def what_came_to_light_is_undone(world: World) -> Iterator[str]:
+    """P5: an authorization that we had given up is held by nobody, where the processor lets go of any."""
+    for payment_id, payment in {one: told for one, told, _ in told_payments(world)}.items():
+        theirs = world.processor.payments.get(payment_id)
+        if theirs is None or payment.undone[0] != "cancel" or theirs.token == "cancel_fails":  # noqa: S105 - a magic token
+            continue
+        if not theirs.is_canceled:
+            yield f"{payment_id}: {theirs.authorized - theirs.captured} came to light and is still held"
 
 
 def _holds_what_expired(world: World, payment: Told) -> bool:
@@ -819,5 +842,7 @@ WORKLOAD: Final = Workload(
         "P1": references_are_unique,
         "P2": lists_are_true,
         "P3": expired_authorizations_are_released,
+        "P4": nothing_is_captured_late,
+        "P5": what_came_to_light_is_undone,
     },
 )
