@@ -23,6 +23,7 @@ SERIES = ("_bucket", "_count", "_sum")
 PROMETHEUS_OWN = {"up"}
 TABLE_MARK = "*table*"
 LEVELS = {"warning", "error"}
+LOGGING = {f"logger.{name}" for name in ("debug", "info", "warning", "error", "bind")}
 
 
 def rows(text: str, header: str) -> Iterator[list[str]]:
@@ -87,13 +88,16 @@ def test_every_warning_and_error_stands_on_the_page_with_its_level_and_no_other_
 
 def logged() -> dict[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
-    places = [*ROOT.glob("packages/*/src/**/*.py"), *ROOT.glob("apps/server/src/**/*.py")]
-    for place in places:
-        if {"simulation", "testing", "simulation.py"} & set(place.parts):
-            continue
+    for place in sources():
         for message, level in log_calls(ast.parse(place.read_text(encoding="utf-8"))):
             found.setdefault(message, set()).update(level)
     return {message: frozenset(levels) for message, levels in found.items() if levels & LEVELS}
+
+
+def sources() -> Iterator[Path]:
+    for place in [*ROOT.glob("packages/*/src/**/*.py"), *ROOT.glob("apps/server/src/**/*.py")]:
+        if not {"simulation", "testing", "simulation.py"} & set(place.parts):
+            yield place
 
 
 def log_calls(tree: ast.Module) -> Iterator[tuple[str, set[str]]]:
@@ -117,6 +121,18 @@ def log_calls(tree: ast.Module) -> Iterator[tuple[str, set[str]]]:
             r"\blogger\b|\b_log\b", ast.unparse(node.func.value)
         ):
             yield text.value, {node.func.attr}
+
+
+def test_no_log_line_has_a_field_that_would_be_dropped():
+    dropped = {
+        f"{place.relative_to(ROOT)}: {keyword.arg}"
+        for place in sources()
+        for call in ast.walk(ast.parse(place.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in LOGGING
+        for keyword in call.keywords
+        if keyword.arg is not None and keyword.arg not in FIELDS
+    }
+    assert dropped == set()
 
 
 def test_the_search_for_log_lines_finds_them():

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 FIELDS: Final = frozenset(
     {
-        "address", "alarm", "attempt", "attempts", "backlog", "check", "code", "count", "delivery_id",
-        "distribution", "duration_ms", "engine", "entry_id", "environment", "event", "fault", "handler",
-        "hook", "job", "kind", "library", "merchant_id", "method", "migration", "name", "operation_id",
-        "payment_id", "permission", "plugin", "port", "processor", "rail", "reason", "request_id",
-        "retry_after_seconds", "route", "rows", "seconds", "seq", "settlement_id", "sink", "state",
-        "statement", "status", "step", "stream_id", "subject", "task", "timeout_seconds", "trace_id",
-        "type", "version",
+        "address", "alarm", "attempt", "attempts", "backlog", "check", "code", "count", "currency",
+        "delivery_id", "distribution", "duration_ms", "engine", "entry_id", "environment", "event",
+        "fault", "handler", "hook", "job", "kind", "library", "merchant_id", "method", "migration",
+        "name", "operation_id", "payment_id", "permission", "plugin", "port", "processor", "rail",
+        "reason", "request_id", "retry_after_seconds", "route", "rows", "seconds", "seq",
+        "settlement_id", "sink", "state", "statement", "status", "step", "stream_id", "subject", "task",
+        "timeout_seconds", "trace_id", "type", "version",
     }
 )  # fmt: skip
 """Fields that a line may have. Any other is dropped: a body, a token, a URL has no way into a log."""

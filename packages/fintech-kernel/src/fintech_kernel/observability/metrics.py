@@ -59,7 +59,10 @@ class Described:
 
 
 class Metrics:
-    """The counters, histograms and gauges of one application."""
+    """The counters, histograms and gauges of one application.
+
+    Series that every payment touches are kept once found: finding one costs more than counting.
+    """
 
     def __init__(self) -> None:
         disable_created_metrics()  # a second series for each, which says when it was first seen
@@ -73,7 +76,8 @@ class Metrics:
         self._add_database()
         self._add_process()
         self._requests_known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        self._calls_known: dict[tuple[str, str], Counter] = {}
+        self._calls_known: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
+        self._operations_known: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
 
     @property
     def described(self) -> tuple[Described, ...]:
@@ -94,22 +98,30 @@ class Metrics:
     def database_call(self, call: CallRecord) -> None:
         """Count a request to the database."""
         first = call.names[0] if call.names else call.endpoint
-        outcome = call.outcome.value
-        known = self._calls_known.get((first, outcome))
+        known = self._calls_known.get((first, call.endpoint, call.outcome))
         if known is None:
-            known = self._calls_known[first, outcome] = self._database_calls.labels(first, outcome)
-        known.inc()
-        self._database_seconds.labels(call.endpoint).observe(call.duration_seconds)
+            known = self._calls_known[first, call.endpoint, call.outcome] = (
+                self._database_calls.labels(first, call.outcome.value),
+                self._database_seconds.labels(call.endpoint),
+            )
+        known[0].inc()
+        known[1].observe(call.duration_seconds)
         if call.sequences:
             self._database_statements.observe(len(call.names))
-            self._database_callers.observe(call.sequences)
+            self._database_callers.inc(call.sequences)
         if call.attempt > 1:
             self._database_retries.inc()
 
     def operation_finished(self, *, kind: str, state: str, age_milliseconds: int) -> None:
         """Count an operation that ended here."""
-        self.operations_finished.labels(kind, state).inc()
-        self._operation_seconds.labels(kind).observe(max(0, age_milliseconds) / 1_000)
+        known = self._operations_known.get((kind, state))
+        if known is None:
+            known = self._operations_known[kind, state] = (
+                self.operations_finished.labels(kind, state),
+                self._operation_seconds.labels(kind),
+            )
+        known[0].inc()
+        known[1].observe(max(0, age_milliseconds) / 1_000)
 
     def job_ran(self, *, job: str, outcome: str, at_seconds: float) -> None:
         """Count a run of a job: ``done``, ``failed`` or ``timeout``."""
@@ -257,11 +269,9 @@ class Metrics:
             (),
             STATEMENTS,
         )
-        self._database_callers = self._histogram(
-            "fintech_database_call_callers",
-            "How many callers shared a request to the database.",
-            (),
-            STATEMENTS,
+        self._database_callers = self._counter(
+            "fintech_database_callers",
+            "Callers whose statements went to the database; those of one moment share a request.",
         )
         self._database_retries = self._counter(
             "fintech_database_retries",

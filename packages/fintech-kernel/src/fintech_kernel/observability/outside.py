@@ -85,6 +85,7 @@ class _Watch:
         self._calls = calls
         self._seconds = seconds
         self._tracing = tracing
+        self._known: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
 
     async def see(self, call: str, work: Awaitable[AnswerType]) -> AnswerType:
         """Wait for an answer and tell how it went."""
@@ -98,8 +99,17 @@ class _Watch:
             finally:
                 span.note(f"fintech.{self._kind}", self._name)
                 span.note("fintech.outcome", outcome)
-                self._calls.labels(self._name, call, outcome).inc()
-                self._seconds.labels(self._name, call).observe(time.perf_counter() - began)
+                self._count(call, outcome, time.perf_counter() - began)
+
+    def _count(self, call: str, outcome: str, seconds: float) -> None:
+        known = self._known.get((call, outcome))
+        if known is None:
+            known = self._known[call, outcome] = (
+                self._calls.labels(self._name, call, outcome),
+                self._seconds.labels(self._name, call),
+            )
+        known[0].inc()
+        known[1].observe(seconds)
 
 
 def watched_processor(processor: Processor, *, metrics: Metrics, tracing: Tracing) -> Processor:

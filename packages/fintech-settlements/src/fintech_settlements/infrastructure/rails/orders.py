@@ -97,7 +97,7 @@ class OrderRail:
         try:
             await self._database.execute(order)
         except UniqueViolation:
-            logger.debug("the order stands already", call=key)
+            logger.debug("the order stands already", step=key)
         except DatabaseError as error:
             return _unknown(key, error)
         return await self.query(key=key) or PayoutAnswer(outcome=Outcome.UNKNOWN)
@@ -112,5 +112,5 @@ class OrderRail:
 
 
 def _unknown(key: str, error: DatabaseError) -> PayoutAnswer:
-    logger.warning("orders out of reach", call=key, error=type(error).__name__)
+    logger.warning("orders out of reach", step=key, reason=type(error).__name__)
     return PayoutAnswer(outcome=Outcome.UNKNOWN)

@@ -145,7 +145,7 @@ class SandboxRail:
             await self._database.execute(insert)
         except UniqueViolation:
             is_first = False
-            logger.debug("sandbox rail was asked again", call=key)
+            logger.debug("sandbox rail was asked again", step=key)
         except DatabaseError as error:
             return _unknown(key, error)
         try:
@@ -153,7 +153,7 @@ class SandboxRail:
         except DatabaseError as error:
             return _unknown(key, error)
         if not _is_same(found.rows[0], merchant_id, amount, batch_number):
-            logger.error("sandbox rail was asked for another payout under a known key", call=key)
+            logger.error("sandbox rail was asked for another payout under a known key", step=key)
             return PayoutAnswer(outcome=Outcome.UNKNOWN)
         if is_first and behaviour.is_silent:
             return PayoutAnswer(outcome=Outcome.UNKNOWN)
@@ -237,5 +237,5 @@ def _is_same(row: Row, merchant_id: str, amount: Money, batch_number: str) -> bo
 
 
 def _unknown(key: str, error: DatabaseError) -> PayoutAnswer:
-    logger.warning("sandbox books out of reach", call=key, error=type(error).__name__)
+    logger.warning("sandbox books out of reach", step=key, reason=type(error).__name__)
     return PayoutAnswer(outcome=Outcome.UNKNOWN)
