@@ -54,6 +54,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         *("docs/api.md", "docs/hooks.md", "docs/settings.md", "docs/errors.md"),
         *("docs/permissions.md", "docs/metrics.md", "docs/rate-limits.md"),
         *("docs/database-contract.md", "docs/simulation.md", "docs/chaos.md", "docs/security.md"),
+        *("docs/modules.md", "docs/versioning.md"),
     ),
 }
 """The nav, as far as it is given. What lies in docs/ and is not named here stands at the end of "How to"."""

@@ -1,5 +1,6 @@
 """Pages that the application writes about itself: as fresh as the code, and nothing left unsaid."""
 
+import json
 import re
 from pathlib import Path
 
@@ -70,6 +71,13 @@ def test_the_page_of_metrics_has_every_metric(app: FastAPI) -> None:
     for line in app.state.context.metrics.text().decode().splitlines():
         if line.startswith("# TYPE "):
             assert f"| `{line.split()[2]}` | {line.split()[3]} |" in page
+
+
+def test_the_openapi_document_is_fresh(app: FastAPI) -> None:
+    document = json.loads((DOCS / "openapi.json").read_text(encoding="utf-8"))
+    assert document == json.loads(json.dumps(app.openapi())), (
+        "`nox -s openapi` names the differences; then: fintech docs openapi > docs/openapi.json"
+    )
 
 
 def test_every_problem_has_a_section_that_its_type_leads_to(app: FastAPI) -> None:

@@ -18,6 +18,7 @@ from fintech_kernel.hooks import (
     PluginManifest,
     ProcessorSpec,
     RouteMount,
+    ServiceProvider,
     hookimpl,
 )
 from fintech_kernel.testing.apps import SETTINGS, running_app
@@ -154,6 +155,24 @@ def test_faults_of_every_stage_are_listed_at_once_and_the_healthy_are_asked_on()
         "plugin 'games' creates 'toys': its tables and indexes must start with 'games_'",
         "GET /v1/bricks of bricks: requires no permission and is not listed public",
     ]
+
+
+def test_a_consequence_of_a_fault_does_not_hide_it() -> None:
+    def lost(context: Any) -> object:
+        raise KeyError("what the broken plugin would have brought")
+
+    def services() -> list[ServiceProvider]:
+        return [ServiceProvider(name="kites", provides=ModuleType, requires=(), build=lost)]
+
+    def broken() -> list[Permission]:
+        raise ValueError("torn")
+
+    kites = plugin("kites", fintech_services=services)
+    assert faults_of(kites, plugin("dolls", fintech_permissions=broken)) == (
+        "fintech_permissions of plugin 'dolls' raised ValueError: torn"
+    )
+    with pytest.raises(KeyError):
+        create_app(settings=NOWHERE, plugins=[kites])
 
 
 async def test_jobs_of_plugins_run_while_the_app_does_and_end_with_it(database_url: str) -> None:

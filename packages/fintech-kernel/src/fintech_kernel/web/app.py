@@ -117,6 +117,9 @@ def create_app(
     except StartupFault as fault:
         host.refuse_faults(*fault.faults)
         raise
+    except Exception:
+        host.refuse_faults()  # it may be a consequence of what was noted: the cause is what is said
+        raise
     host.refuse_faults()
     return app
 
