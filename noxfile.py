@@ -193,7 +193,7 @@ def docs(session: nox.Session) -> None:
 def site(session: nox.Session) -> None:
     """Build the documentation's site in build/site/html; a link or anchor that leads nowhere fails."""
     install(session, *PACKAGES, groups=["site"])
-    session.run("python", "site/stage.py")
+    session.run("python", "tools/site_pages.py")
     configuration = ("--config-file", "build/site/mkdocs.yml")
     # The notice is about MkDocs 2, which the range of the group `site` excludes.
     quiet = {"NO_MKDOCS_2_WARNING": "1"}

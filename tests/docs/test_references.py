@@ -9,10 +9,10 @@ from fastapi import FastAPI
 from fintech_kernel.errors import FintechError, Refusal
 from fintech_kernel.host import PluginHost
 from fintech_kernel.settings import KernelSettings
+from fintech_server.api_reference import api_page
 from fintech_server.assembly import assembled
 from fintech_server.references import errors_page, permissions_page
-from fintech_server.setting_references import setting_names, settings_page
-from fintech_server.surface_references import api_page, metrics_page
+from fintech_server.settings_reference import setting_names, settings_page
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -64,13 +64,6 @@ def test_the_page_of_the_api_has_every_operation_with_its_bodies(app: FastAPI) -
             assert f"`{method.upper()} {path}`" in section
             assert ("\nTakes, for instance:\n" in section) == ("requestBody" in operation)
             assert "\nAnswers 2" in section
-
-
-def test_the_page_of_metrics_has_every_metric(app: FastAPI) -> None:
-    page = metrics_page(app)
-    for line in app.state.context.metrics.text().decode().splitlines():
-        if line.startswith("# TYPE "):
-            assert f"| `{line.split()[2]}` | {line.split()[3]} |" in page
 
 
 def test_the_openapi_document_is_fresh(app: FastAPI) -> None:

@@ -14,7 +14,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def program() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("stage", ROOT / "site" / "stage.py")
+    specification = importlib.util.spec_from_file_location(
+        "site_pages", ROOT / "tools" / "site_pages.py"
+    )
     assert specification is not None
     assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)

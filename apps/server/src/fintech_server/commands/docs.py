@@ -42,7 +42,7 @@ def settings() -> None:
     """Print every setting: what it takes, its default, and what it is for."""
     from fintech_kernel.host import PluginHost  # see errors
 
-    from fintech_server.setting_references import settings_page
+    from fintech_server.settings_reference import settings_page
 
     typer.echo(settings_page(PluginHost.installed()), nl=False)
 
@@ -50,16 +50,7 @@ def settings() -> None:
 @app.command()
 def api() -> None:
     """Print every route of the API, with examples."""
+    from fintech_server.api_reference import api_page
     from fintech_server.assembly import assembled  # see errors
-    from fintech_server.surface_references import api_page
 
     typer.echo(api_page(assembled()), nl=False)
-
-
-@app.command()
-def metrics() -> None:
-    """Print every metric."""
-    from fintech_server.assembly import assembled  # see errors
-    from fintech_server.surface_references import metrics_page
-
-    typer.echo(metrics_page(assembled()), nl=False)

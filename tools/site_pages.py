@@ -1,4 +1,4 @@
-"""Lay the documentation out for mkdocs: ``python site/stage.py`` writes ``build/site``.
+"""Lay the documentation out for mkdocs: ``python tools/site_pages.py`` writes ``build/site``.
 
 Documents lie where readers of the repository look for them, and link to whatever they speak of. mkdocs
 wants one folder of Markdown. So every document is copied under its path in the repository, where its links
@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
+from fintech_server.api_reference import api_page
 from fintech_server.assembly import assembled
-from fintech_server.surface_references import api_page, metrics_page
 
 ROOT: Final = Path(__file__).parents[1]
 TARGET: Final = ROOT / "build" / "site"
@@ -37,27 +37,30 @@ LANGUAGES: Final[Mapping[str, str]] = {
 PICTURES: Final = (".svg", ".png")
 """What pages show as it is."""
 
-MADE: Final = {"docs/api.md": api_page, "docs/metrics.md": metrics_page}
+MADE: Final = {"docs/api.md": api_page}
 """Pages that are made of what is installed and not kept in the repository."""
 
 SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "Start": ("README.md", "docs/start.md"),
     "Concepts": (
         *("docs/concepts.md", "docs/exactly-once.md", "docs/architecture.md", "docs/payments.md"),
-        *("docs/ledger.md", "docs/identity.md", "docs/audit.md", "docs/glossary.md"),
+        *("docs/ledger.md", "docs/settlements.md", "docs/reconciliation.md", "docs/closing.md"),
+        *("docs/identity.md", "docs/audit.md", "docs/glossary.md"),
     ),
     "How to": (
-        *("docs/writing-a-plugin.md", "docs/reading-the-code.md", "docs/moving-to-postgresql.md"),
-        *("docs/bring-your-own-engine.md", "docs/elixir-database.md"),
+        *("docs/deploy.md", "docs/modules.md", "docs/moving-to-postgresql.md"),
+        *("docs/webhooks.md", "docs/connecting-a-processor.md", "docs/writing-a-plugin.md"),
+        *("docs/reading-the-code.md", "docs/bring-your-own-engine.md", "docs/elixir-database.md"),
     ),
     "Reference": (
         *("docs/api.md", "docs/hooks.md", "docs/settings.md", "docs/errors.md"),
-        *("docs/permissions.md", "docs/metrics.md", "docs/rate-limits.md"),
+        *("docs/permissions.md", "docs/observability.md", "docs/rate-limits.md"),
         *("docs/database-contract.md", "docs/simulation.md", "docs/chaos.md", "docs/security.md"),
-        *("docs/modules.md", "docs/versioning.md"),
+        *("docs/performance.md", "docs/versioning.md"),
     ),
 }
-"""The nav, as far as it is given. What lies in docs/ and is not named here stands at the end of "How to"."""
+"""The nav, as far as it is given: a page that is not there is left out, and one that lies in docs/ and is not
+named stands at the end of "How to"."""
 
 
 def stage() -> None:
@@ -122,7 +125,11 @@ def nav(documents: Iterable[str]) -> list[dict[str, Any]]:
     guides = [name for name in known if name.startswith("docs/") and name.count("/") == 1]
     unnamed = [name for name in guides if name not in named]
     sections: list[dict[str, Any]] = [
-        {title: [*names, *(unnamed if title == "How to" else ())]}
+        {
+            title: [
+                name for name in (*names, *(unnamed if title == "How to" else ())) if name in known
+            ]
+        }
         for title, names in SECTIONS.items()
     ]
     packages = [*_of(known, "README.md", ("packages", "apps", "examples"))]

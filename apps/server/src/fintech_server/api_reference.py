@@ -1,16 +1,14 @@
-"""Pages of what the server shows to the outside: its HTTP API and its metrics.
+"""The page of the HTTP API: every route, with examples.
 
-They are not kept in the repository: the API's document is served at ``/openapi.json``, and these pages
-are made of what is installed whenever the documentation's site is built.
+It is not kept in the repository: the API's own document is served at ``/openapi.json``, and this page is made
+of what is installed whenever the documentation's site is built.
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI
-from fintech_kernel.context import AppContext
 
 _API: Final = """\
 # HTTP API
@@ -19,20 +17,6 @@ Every route of the installed packages, made of the API's own OpenAPI document, w
 `/openapi.json` (and for people at `/docs`) where `APP_DOCS` allows it. Each operation is named by its stable
 id. Problems are in [errors](errors.md), permissions in [permissions](permissions.md).
 """
-
-_METRICS: Final = """\
-# Metrics
-
-Every metric that a server has at `/metrics` where `APP_METRICS` allows it, in Prometheus' form. Counters
-end in `_total`. Labels are words of the code (kinds, states, handlers, statements), never ids.
-
-| metric | kind | what it tells |
-| --- | --- | --- |
-"""
-
-_DESCRIBED: Final = re.compile(
-    r"^# HELP (?P<name>\S+) (?P<help>.*)\n# TYPE \S+ (?P<kind>\w+)$", re.MULTILINE
-)
 
 
 def api_page(app: FastAPI) -> str:
@@ -48,14 +32,6 @@ def api_page(app: FastAPI) -> str:
         f"\n## {tag}\n\n{about.get(tag, '')}\n" + "".join(texts) for tag, texts in by_tag.items()
     )
     return _API + "".join(sections)
-
-
-def metrics_page(app: FastAPI) -> str:
-    """Return a page of every metric."""
-    context: AppContext = app.state.context
-    found = _DESCRIBED.finditer(context.metrics.text().decode())
-    rows = sorted(f"| `{one['name']}` | {one['kind']} | {one['help']} |\n" for one in found)
-    return _METRICS + "".join(row for row in rows if "_created`" not in row)
 
 
 def _operation(
