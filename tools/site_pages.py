@@ -31,6 +31,7 @@ LANGUAGES: Final[Mapping[str, str]] = {
     ".py": "python",
     ".toml": "toml",
     ".yml": "yaml",
+    ".json": "json",
     ".ex": "elixir",
 }
 
