@@ -204,6 +204,7 @@ def fintech_operations() -> Sequence[OperationHandler]:
 def fintech_routes(context: AppContext) -> Sequence[RouteMount]:
     """``/v1/webhooks``."""
     webhooks = context.services.get(Webhooks)
+    log = DeliveryLog(database=context.database, merchants=context.services.find(MerchantDirectory))
     return [
         RouteMount(
             name="webhooks.event_types",
@@ -227,7 +228,7 @@ def fintech_routes(context: AppContext) -> Sequence[RouteMount]:
         ),
         RouteMount(
             name="webhooks.deliveries",
-            router=delivery_routes.build_log_router(DeliveryLog(context.database), webhooks),
+            router=delivery_routes.build_log_router(log, webhooks),
             prefix="/{merchant_id}/deliveries",
             tag="webhook deliveries",
             tag_description=_DELIVERIES,

@@ -5,10 +5,12 @@ from typing import Any, Final
 
 from fintech_dbclient import Database
 from fintech_kernel.canonical import Json
+from fintech_kernel.contracts.merchants import MerchantDirectory
 from fintech_kernel.domain.actors import Actor
 from fintech_kernel.errors import NotFound
 
 from fintech_webhooks.domain.messages import DeliveryState
+from fintech_webhooks.domain.ownership import check_merchant
 from fintech_webhooks.infrastructure import delivery_queries
 from fintech_webhooks.infrastructure.delivery_queries import AttemptRow, DeliveryRow, MessageRow
 
@@ -18,8 +20,9 @@ ATTEMPTS_SHOWN_MAX: Final = 200
 class DeliveryLog:
     """Reads deliveries."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, *, database: Database, merchants: MerchantDirectory | None) -> None:
         self._database = database
+        self._merchants = merchants
 
     async def get(self, merchant_id: str, delivery_id: str, *, actor: Actor) -> Mapping[str, Any]:
         """Return a delivery with its body and attempts, as a view.
@@ -64,10 +67,9 @@ class DeliveryLog:
         """Return a merchant's deliveries newest first, as views.
 
         Raises:
-            NotFound: the merchant is another's.
+            NotFound: there is no such merchant for this principal.
         """
-        if not actor.may_see(merchant_id):
-            raise NotFound
+        await check_merchant(self._merchants, merchant_id, actor)
         found = await self._database.execute(
             delivery_queries.deliveries_page(
                 merchant_id,

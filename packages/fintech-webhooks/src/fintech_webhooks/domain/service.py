@@ -32,6 +32,7 @@ from fintech_webhooks.domain.egress import EgressPolicy, UrlRefused
 from fintech_webhooks.domain.events import DisableReason
 from fintech_webhooks.domain.messages import ENDED, Catalog, DeliveryState
 from fintech_webhooks.domain.model import EndpointStatus, wants
+from fintech_webhooks.domain.ownership import check_merchant
 from fintech_webhooks.domain.projection import endpoint_view
 from fintech_webhooks.domain.secrets import DrawnSecret, SigningSecrets
 from fintech_webhooks.infrastructure import delivery_queries, queries
@@ -112,7 +113,7 @@ class Webhooks:
             NotFound: there is no such merchant for this principal.
             InvalidRequest: a URL that is not called, or events that nobody declares.
         """
-        await self._check_merchant(merchant_id, actor)
+        await check_merchant(self._merchants, merchant_id, actor)
         self._check_url(url)
         self._check_events(events)
         drawn = self._secrets.draw(merchant_id)
@@ -358,7 +359,7 @@ class Webhooks:
         Raises:
             NotFound: there is no such merchant for this principal.
         """
-        await self._check_merchant(merchant_id, actor)
+        await check_merchant(self._merchants, merchant_id, actor)
         statuses = list(EndpointStatus) if status is None else [status]
         found = await self._database.execute(
             queries.endpoints_page(
@@ -408,12 +409,6 @@ class Webhooks:
         if not found.rows:
             raise NotFound
         return EndpointRow.from_row(found.rows[0])
-
-    async def _check_merchant(self, merchant_id: str, actor: Actor) -> None:
-        if not actor.may_see(merchant_id):
-            raise NotFound
-        if self._merchants is not None and await self._merchants.profile(merchant_id) is None:
-            raise NotFound
 
     def _check_url(self, url: str) -> None:
         try:
