@@ -97,6 +97,7 @@ async def make(client: Client, merchant_id: str, name: str, *events: str) -> str
     """Make an endpoint at a host of this name and a number; return its id."""
     actor = merchant_actor(merchant_id)
     number = client.world.number("webhook_hosts")
+    events = tuple(one for one in events if _is_declared(client, one))
     url = f"https://{name}{number}.example.com/"
 
     async def send(context: AppContext, call: IdempotentCall) -> Answer:
@@ -161,6 +162,12 @@ def _told(client: Client, issued: Issued) -> Answer:
     return issued.answer
 
 
+def _is_declared(client: Client, family: str) -> bool:
+    """Whether a simulated plugin has such events; payments need not be there."""
+    public = client.world.runtime.contexts[0][0].public_events
+    return any(fnmatchcase(one.name, family) for one in public)
+
+
 def _standing(*names: str, events: tuple[str, ...] = ("*",)) -> Script:
     """Return a setup: endpoints that stand before anything else happens."""
 
@@ -181,6 +188,14 @@ def _on_first(*changes: str) -> Script:
         await _run_dispatch(client)
 
     return run
+
+
+async def _two_at_once(client: Client) -> None:
+    """Two requests change one endpoint: whoever is late must not bring back what was before."""
+    endpoint = client.notes["webhook_endpoints"][0]
+    async with asyncio.TaskGroup() as group:
+        for what in ("rotate", "update"):
+            group.create_task(change(client, endpoint, what))
 
 
 async def _run_dispatch(client: Client) -> None:
@@ -422,6 +437,12 @@ WORKLOAD: Final = Workload(
             kinds=("webhooks.rotate_secret",),
             setup=_standing("shop"),
             run=_on_first("rotate"),
+        ),
+        Workflow(
+            name="webhooks.two_at_once",
+            kinds=("webhooks.rotate_secret", "webhooks.update"),
+            setup=_standing("shop"),
+            run=_two_at_once,
         ),
         Workflow(
             name="webhooks.switch",
