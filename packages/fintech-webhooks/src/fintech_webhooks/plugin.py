@@ -19,6 +19,7 @@ from fintech_kernel.hooks import (
     CommandGroup,
     ErrorMapping,
     EventHandler,
+    GaugeSet,
     Job,
     MigrationSet,
     OperationHandler,
@@ -40,7 +41,8 @@ from fintech_webhooks.domain import errors, service, workflows
 from fintech_webhooks.domain.courier import PASS_SECONDS, Courier, MessageSender, Pace
 from fintech_webhooks.domain.delivery_log import DeliveryLog
 from fintech_webhooks.domain.egress import EgressPolicy
-from fintech_webhooks.domain.fan_out import FanOut
+from fintech_webhooks.domain.fan_out import ATTEMPTS_MAX, FanOut
+from fintech_webhooks.domain.gauges import delivery_gauges
 from fintech_webhooks.domain.messages import Catalog
 from fintech_webhooks.domain.secrets import PURPOSE, SigningSecrets
 from fintech_webhooks.domain.service import Webhooks
@@ -246,7 +248,14 @@ def fintech_event_handlers(context: AppContext) -> Sequence[EventHandler]:
         catalog=Catalog(context.public_events),
         endpoints_max=context.settings_of(WebhooksSettings).endpoints_max,
     )
-    return [EventHandler(name="webhooks.fan_out", event="*", handle=fan_out.handle)]
+    return [
+        EventHandler(
+            name="webhooks.fan_out",
+            event="*",
+            handle=fan_out.handle,
+            attempts_max=ATTEMPTS_MAX,
+        )
+    ]
 
 
 @hookimpl
@@ -261,6 +270,12 @@ def fintech_jobs(context: AppContext) -> Sequence[Job]:
             timeout_seconds=PASS_SECONDS + _attempt_seconds(settings) + ENDING_SECONDS,
         )
     ]
+
+
+@hookimpl
+def fintech_metrics(context: AppContext) -> Sequence[GaugeSet]:
+    """Say how many deliveries wait, and for how long."""
+    return [delivery_gauges(context.database, context.clock)]
 
 
 @hookimpl

@@ -429,7 +429,9 @@ WORKLOAD: Final = Workload(
     prepare=_standing("shop", events=("webhook_endpoint.*", "payment.*")),
     closing=_close,
     is_quiet=_is_quiet,
-    platform_statements=frozenset({"webhooks.deliveries.due_endpoints"}),
+    platform_statements=frozenset(
+        {"webhooks.deliveries.due_endpoints", "webhooks.deliveries.longest_waiting"}
+    ),
     workflows=(
         Workflow(name="webhooks.make", kinds=("webhooks.create",), run=_make_first),
         Workflow(

@@ -5,6 +5,7 @@ again it finds what stands, by key, and adds what is missing.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from fintech_dbclient import Database, UniqueViolation
 from fintech_kernel.clock import Clock
@@ -17,7 +18,10 @@ from fintech_webhooks.infrastructure import delivery_queries, queries
 from fintech_webhooks.infrastructure.delivery_queries import DeliveryRow
 from fintech_webhooks.infrastructure.queries import EndpointRow
 
-STANDING = (EndpointStatus.ENABLED.value, EndpointStatus.DISABLED.value)
+ATTEMPTS_MAX: Final = 100
+"""Of one entry, an hour apart in the end: what fails here is our database, and no event is lost by it."""
+
+STANDING: Final = (EndpointStatus.ENABLED.value, EndpointStatus.DISABLED.value)
 
 
 class FanOut:

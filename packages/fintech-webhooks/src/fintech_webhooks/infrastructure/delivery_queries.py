@@ -1,6 +1,7 @@
 """All SQL of messages, deliveries and attempts.
 
-The merchant is an argument of every query but one: the job asks which endpoints have anything due.
+The merchant is an argument of every query but two: the job asks which endpoints have anything due, and a
+gauge what waits.
 """
 
 from collections.abc import Sequence
@@ -126,6 +127,16 @@ def due_endpoints(*, now: int, after: str, limit: int) -> Statement:
         " WHERE state = 'pending' AND next_run_at <= ? AND lease_until <= ? AND endpoint_id > ?"
         " GROUP BY endpoint_id, merchant_id ORDER BY endpoint_id LIMIT ?",
         params=(now, now, after, limit),
+    )
+
+
+def longest_waiting(*, limit: int) -> Statement:
+    """Read when deliveries, of every merchant, are to be tried, the longest waiting first."""
+    return Statement(
+        name="webhooks.deliveries.longest_waiting",
+        sql="SELECT next_run_at FROM webhooks_deliveries WHERE state = 'pending'"
+        " ORDER BY next_run_at LIMIT ?",
+        params=(limit,),
     )
 
 
