@@ -144,9 +144,10 @@ async def test_the_events_that_can_be_taken_are_listed_with_their_fields(shop):
     assert "order.noted" not in listed
 
 
-async def test_deliveries_are_listed_by_endpoint_and_status(shop):
+async def test_deliveries_are_listed_by_endpoint_and_status(shop, clock):
     first, second = await shop.endpoint(URL), await shop.endpoint(URL)
     await shop.order("ord_1")
+    clock.advance(seconds=1)
     await shop.act(second, "disable")
     await shop.order("ord_2")
 
