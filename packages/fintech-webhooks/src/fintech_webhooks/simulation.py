@@ -14,7 +14,7 @@ from fintech_kernel.simulation.client import Client, merchant_actor
 from fintech_kernel.simulation.faults import Fault, Port
 from fintech_kernel.simulation.network import Lost, Refused
 from fintech_kernel.simulation.runtime import Runtime
-from fintech_kernel.simulation.workload import Action, Script, Workflow, Workload
+from fintech_kernel.simulation.workload import Action, Script, Workflow, Workload, prepared_by
 from fintech_kernel.simulation.world import World
 
 from fintech_webhooks.domain.courier import MessageSender
@@ -433,7 +433,12 @@ WORKLOAD: Final = Workload(
         {"webhooks.deliveries.due_endpoints", "webhooks.deliveries.longest_waiting"}
     ),
     workflows=(
-        Workflow(name="webhooks.make", kinds=("webhooks.create",), run=_make_first),
+        Workflow(
+            name="webhooks.make",
+            kinds=("webhooks.create",),
+            setup=prepared_by("merchants"),
+            run=_make_first,
+        ),
         Workflow(
             name="webhooks.rotate",
             kinds=("webhooks.rotate_secret",),
