@@ -41,6 +41,7 @@ PLANTED = [
     ("fintech_settlements/domain/postings.py", "fintech_kernel.domain.journal", PURE_MODEL),
     ("fintech_merchants/domain/service.py", "fastapi", FRAMEWORK),
     ("fintech_ledger/domain/books.py", "httpx", NO_HTTP),
+    ("fintech_webhooks/domain/courier.py", "httpx", NO_HTTP),
     ("fintech_payments/domain/workflows.py", "pluggy", PLUGGY),
     ("fintech_kernel/infrastructure/queries.py", "fintech_kernel.domain.journal", KERNEL_LAYERS),
     ("fintech_kernel/domain/operations.py", "starlette.requests", KERNEL_FRAMEWORK),

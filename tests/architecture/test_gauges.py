@@ -11,6 +11,7 @@ from fintech_kernel.web.app import migrations
 from fintech_payments.infrastructure import queries as payments
 from fintech_server.assembly import assembled
 from fintech_settlements.infrastructure import queries as settlements
+from fintech_webhooks.infrastructure import delivery_queries as webhooks
 
 ROWS_MAX = 1_000
 
@@ -24,6 +25,7 @@ STATEMENTS = {
     ),
     "payments": (payments.payments_with_open_outcomes(ROWS_MAX),),
     "settlements": (settlements.oldest_in_status("paying", limit=ROWS_MAX),),
+    "webhooks": (webhooks.longest_waiting(limit=ROWS_MAX),),
 }
 
 

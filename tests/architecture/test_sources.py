@@ -43,6 +43,7 @@ FLOATS = {
     "fintech_ledger/domain/folding.py": "seconds: pauses between folds and attempts",
     "fintech_payments/domain/workflows.py": "seconds: pauses between questions to a processor",
     "fintech_settlements/domain/workflows.py": "seconds: pauses between questions to a rail",
+    "fintech_webhooks/domain/courier.py": "seconds: pauses of the schedule, with jitter",
 }
 """Modules of a domain that hold a float or divide truly, and what they measure: never money."""
 

@@ -31,7 +31,9 @@ SETTINGS = {
 }
 """Leases end soon, so that an operation whose server was killed is taken over soon."""
 
-UNWANTED = ("APP_", "DB_", "JWT_", "OPERATION_", "PAYMENTS_", "SETTLEMENTS_", "FINTECH_")
+UNWANTED = (
+    "APP_", "DB_", "JWT_", "OPERATION_", "PAYMENTS_", "SETTLEMENTS_", "WEBHOOKS_", "FINTECH_",
+)  # fmt: skip
 """Prefixes of variables that a person's shell must not bring into tests."""
 
 

@@ -77,6 +77,8 @@ PLATFORM_WIDE: Final[Mapping[str, str]] = {
     "settlements.orders.without_file": "a file holds everybody's orders",
     "settlements.files.orders": "a file holds everybody's orders",
     "settlements.owners.by_id": "staff names a settlement without its merchant",
+    "webhooks.deliveries.longest_waiting": "a gauge tells how long anybody's wait",
+    "webhooks.deliveries.due_endpoints": "the job that sends asks which of anybody's endpoints wait",
 }
 """Statements that may read merchants' tables across merchants, and why. Where one does, it does so for a
 job or for platform staff, never in the request of a merchant's principal."""

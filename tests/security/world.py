@@ -252,6 +252,7 @@ class Story:
             self.period,
             self.close,
             self.settlement,
+            self.webhook,
             self.trail,
             self.run,
             self.processor,
@@ -347,6 +348,16 @@ class Story:
             "/v1/settlements", {"merchant_id": self.objects["merchant_id"], "currency": CURRENCY}
         )
         self.objects["settlement_id"] = made["settlement_id"]
+
+    async def webhook(self) -> None:
+        """An endpoint, and a test message to it that nobody sends: jobs do not run here."""
+        endpoints = f"/v1/webhooks/{self.objects['merchant_id']}/endpoints"
+        made = await self._post(
+            endpoints, {"url": "https://shop.example.com/hooks", "events": ["payment.*"]}
+        )
+        self.objects["endpoint_id"] = made["endpoint_id"]
+        sent = await self._post(f"{endpoints}/{made['endpoint_id']}/ping", {})
+        self.objects["delivery_id"] = sent["delivery_id"]
 
     async def trail(self) -> None:
         await self._app.context.sealer.seal()

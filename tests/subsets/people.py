@@ -73,6 +73,13 @@ class People:
         await self.do(f"{mine}/approve", {}, PLATFORM_FINANCE, by="ann")
         return await self.do(f"{mine}/pay", {}, PLATFORM_FINANCE, by="ben")
 
+    async def told_of(self, merchant_id: str) -> list[str]:
+        """Make an endpoint that wants everything; return what is on its way to the merchant's, in order."""
+        mine = f"/v1/webhooks/{merchant_id}"
+        await self.do(f"{mine}/endpoints", {"url": "https://shop.example.com/", "events": ["*"]})
+        await self.app.deliver_events()
+        return [one["type"] for one in (await self.see(f"{mine}/deliveries"))["data"][::-1]]
+
     async def balance(self, account: str) -> int:
         return int((await self.see(f"/v1/ledger/accounts/{account}"))["balance"])
 

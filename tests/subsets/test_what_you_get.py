@@ -59,6 +59,17 @@ async def ledger_merchants_and_settlements(people: People) -> None:
     assert await people.balance(owed_to(merchant_id)) == 0
 
 
+async def webhooks(people: People) -> None:
+    assert await people.told_of(SOMEBODY) == ["webhook_endpoint.created"]
+
+
+async def merchants_and_webhooks(people: People) -> None:
+    merchant_id = await people.onboard()
+    await people.told_of(merchant_id)
+    await people.do(f"/v1/merchants/{merchant_id}/suspend", {"reason": "seen"})
+    assert "merchant.suspended" in await people.told_of(merchant_id)
+
+
 PROMISES: dict[str, Callable[[People], Awaitable[None]]] = {
     "kernel": kernel,
     "ledger": ledger,
@@ -67,6 +78,8 @@ PROMISES: dict[str, Callable[[People], Awaitable[None]]] = {
     "ledger+payments": ledger_and_payments,
     "ledger+merchants+payments": ledger_merchants_and_payments,
     "ledger+merchants+settlements": ledger_merchants_and_settlements,
+    "webhooks": webhooks,
+    "merchants+webhooks": merchants_and_webhooks,
     "all": everything,
 }
 

@@ -50,6 +50,12 @@ MERCHANT_MODEL = "fintech_merchants/domain/model.py"
 MERCHANT_QUERIES = "fintech_merchants/infrastructure/queries.py"
 KEY_QUERIES = "fintech_merchants/infrastructure/key_queries.py"
 KEY_WORKFLOWS = "fintech_merchants/domain/key_workflows.py"
+WEBHOOK_MESSAGES = "fintech_webhooks/domain/messages.py"
+WEBHOOK_FAN_OUT = "fintech_webhooks/domain/fan_out.py"
+WEBHOOK_COURIER = "fintech_webhooks/domain/courier.py"
+WEBHOOK_SERVICE = "fintech_webhooks/domain/service.py"
+WEBHOOK_QUERIES = "fintech_webhooks/infrastructure/queries.py"
+WEBHOOK_DELIVERY_QUERIES = "fintech_webhooks/infrastructure/delivery_queries.py"
 
 MUTANTS = (
     # --- the kernel: keys
@@ -698,5 +704,48 @@ MUTANTS = (
         before="writes=(*writes, merchant_write(",
         after="writes=(merchant_write(",
         kills="M2",
+    ),
+    # --- webhooks
+    Mutant(
+        name="a delivery's id does not follow from its event",
+        file=WEBHOOK_MESSAGES,
+        before="of=(endpoint_id, message.message_id)",
+        after="of=(endpoint_id, message.message_id, nonce)",
+        kills="W6",
+    ),
+    Mutant(
+        name="a message that stands is taken for one whose deliveries stand",
+        file=WEBHOOK_FAN_OUT,
+        before="            await self._insert_missing(rows)\n            return\n",
+        after="            return\n",
+        kills="W1",
+    ),
+    Mutant(
+        name="no answer counts as a message that was taken",
+        file=WEBHOOK_COURIER,
+        before="return 200 <= reply.status < 300",
+        after="return not reply.status or 200 <= reply.status < 300",
+        kills="W1",
+    ),
+    Mutant(
+        name="events of an object do not wait for one another",
+        file=WEBHOOK_DELIVERY_QUERIES,
+        before=" AND e.seq < d.seq AND e.state = 'pending')\"",
+        after=" AND e.seq < d.seq AND e.state = 'never')\"",
+        kills="W5",
+    ),
+    Mutant(
+        name="an endpoint's row takes a late write",
+        file=WEBHOOK_QUERIES,
+        before='" WHERE webhooks_endpoints.seq < excluded.seq"',
+        after='""',
+        kills="W2",
+    ),
+    Mutant(
+        name="every repeat shows the secret that it drew",
+        file=WEBHOOK_SERVICE,
+        before="secret=drawn.secret if is_ours else None",
+        after='secret=drawn.secret if is_ours or answer.result.get("secret_id") else None',
+        kills="W3",
     ),
 )

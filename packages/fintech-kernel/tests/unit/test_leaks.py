@@ -46,6 +46,7 @@ def test_digits_of_an_identifier_and_times_are_no_card_numbers(text: str) -> Non
         ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.x", "a token"),
         ("Authorization: Bearer abcdefgh.ijkl", "an authorization"),
         ("fk_live_2a9f0c1b7d3e", "an API key"),
+        ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "a webhook's secret"),
         ("-----BEGIN EC PRIVATE KEY-----", "a private key"),
         ("postgresql://user:hunter2@db/fintech", "a password in an address"),
         ("SELECT data FROM journal", "SQL"),

@@ -29,6 +29,7 @@ _SECRETS: Final = {
     "a token": re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\."),
     "an authorization": re.compile(r"\bBearer [A-Za-z0-9._~+/-]{8,}"),
     "an API key": re.compile(r"\bfk_(?:live|test)_[A-Za-z0-9]{8,}"),
+    "a webhook's secret": re.compile(r"\bwhsec_[A-Za-z0-9+/]{8,}"),
     "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY"),
     "a password in an address": re.compile(r"[a-z][a-z0-9+.-]*://[^\s/:@\"]+:[^\s/@\"]+@"),
     "SQL": re.compile(

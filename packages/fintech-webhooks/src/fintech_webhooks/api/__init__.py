@@ -1,0 +1,1 @@
+"""The HTTP API of webhooks: translates, and knows nothing else."""

@@ -1,0 +1,1 @@
+"""The domain of webhooks: endpoints as deciders, and how messages reach them."""
