@@ -54,6 +54,7 @@ from fintech_settlements.domain.resolution import Resolution
 from fintech_settlements.domain.resolver import Resolver
 from fintech_settlements.domain.runs import RUN_JOB, Runs
 from fintech_settlements.domain.service import Settlements
+from fintech_settlements.domain.statements import LineHashes
 from fintech_settlements.domain.workflows import SettlementWorkflows
 from fintech_settlements.infrastructure.rails.letters import PayoutLetters
 from fintech_settlements.infrastructure.rails.messenger import PayoutMessenger
@@ -177,6 +178,12 @@ def fintech_services() -> Sequence[ServiceProvider]:
             name="settlements", provides=Settlements, requires=needs, build=_settlements
         ),
         ServiceProvider(
+            name="settlements.hashes",
+            provides=LineHashes,
+            requires=(Ledger,),
+            build=lambda context: LineHashes(context.services.get(Ledger)),
+        ),
+        ServiceProvider(
             name="settlements.payouts", provides=Payouts, requires=needs, build=_payouts
         ),
         ServiceProvider(name="settlements.runs", provides=Runs, requires=needs, build=_runs),
@@ -203,6 +210,7 @@ def fintech_operations(context: AppContext) -> Sequence[OperationHandler]:
     workflows = SettlementWorkflows(
         ledger=ledger,
         rails=context.payout_rails,
+        hashes=context.services.get(LineHashes),
         resolution=_resolution(context),
         answer_seconds=context.settings_of(SettlementsSettings).answer_seconds,
     )
