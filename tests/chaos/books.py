@@ -74,8 +74,10 @@ async def count_running(database: Database) -> int:
 
 
 async def count_open(database: Database) -> int:
-    """Return how many payments wait for a processor's answer."""
-    return await _count(database, "payments_payments WHERE outcomes_open = 1")
+    """Return how many payments wait for a processor's answer, and payouts for their rail's."""
+    payments = await _count(database, "payments_payments WHERE outcomes_open = 1")
+    paying = "settlements_settlements WHERE status = 'paying'"
+    return payments + await _count(database, paying)
 
 
 async def count_undelivered(database: Database) -> int:

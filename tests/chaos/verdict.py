@@ -255,6 +255,7 @@ def _transfers_of_settlement(entries: list[Entry]) -> dict[str, Transfer]:
     currency, total = opened["currency"], opened["total"]
     merchant = f"liabilities:merchant:{opened['merchant_id']}:{currency}"
     own = f"liabilities:settlement:{opened['settlement_id']}:{currency}"
+    bank = f"assets:bank:{currency}"
     amount = abs(total)
     debit, credit = (merchant, own) if total > 0 else (own, merchant)
     expected: dict[str, Transfer] = {}
@@ -266,9 +267,13 @@ def _transfers_of_settlement(entries: list[Entry]) -> dict[str, Transfer]:
             case "settlement.closed":
                 expected[f"{key}:carry"] = (credit, debit, amount, "Carryover")
             case "settlement.paid":
-                expected[f"{key}:payout"] = (own, f"assets:bank:{currency}", amount, "Payout")
+                expected[f"{key}:payout"] = (own, bank, amount, "Payout")
             case "settlement.failed" | "settlement.canceled":
                 expected[f"{key}:return"] = (own, merchant, amount, "PayoutFailed")
+            case "settlement.returned":
+                expected[f"{key}:returned"] = (bank, merchant, amount, "PayoutFailed")
+            case "settlement.paid_after_failure":
+                expected[f"{key}:receivable"] = (merchant, bank, amount, "Receivable")
             case _:
                 pass
     return expected

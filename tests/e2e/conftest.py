@@ -45,6 +45,12 @@ def clean_environment(config: pytest.Config, **given: str) -> dict[str, str]:
     return {**kept, "PYTHONPYCACHEPREFIX": str(config.cache.mkdir("fintech-code")), **given}
 
 
+@pytest.fixture(scope="session")
+def environment(pytestconfig: pytest.Config) -> dict[str, str]:
+    """What a command's process gets, but for its database."""
+    return clean_environment(pytestconfig, **SETTINGS)
+
+
 @dataclass(slots=True, kw_only=True)
 class Running:
     """A process of the command ``fintech`` that said where it listens."""

@@ -7,7 +7,7 @@ same real database: write-once lines, chunks of one insert each, transfers that 
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,7 +28,13 @@ from fintech_dbclient import (
 from fintech_dbclient.statements import repeated
 from fintech_kernel.contracts.accounts import merchant_account, processor_account
 from fintech_kernel.contracts.ledger import ClaimedLines, Ledger, Line, Posting
-from fintech_kernel.contracts.merchants import MerchantDirectory, MerchantProfile, MerchantStatus
+from fintech_kernel.contracts.merchants import (
+    MerchantDirectory,
+    MerchantProfile,
+    MerchantStatus,
+    OpenedAccount,
+    PayoutAccounts,
+)
 from fintech_kernel.contracts.payouts import PayoutAnswer, RailCapabilities
 from fintech_kernel.contracts.processors import Outcome
 from fintech_kernel.contracts.writes import Write
@@ -225,6 +231,16 @@ class Directory:
 
 
 @dataclass
+class Accounts:
+    """Implements ``contracts.merchants.PayoutAccounts``."""
+
+    opened: dict[tuple[str, str], OpenedAccount] = field(default_factory=dict)
+
+    async def open(self, *, merchant_id: str, account_id: str) -> OpenedAccount | None:
+        return self.opened.get((merchant_id, account_id))
+
+
+@dataclass
 class ScriptedRail:
     """A rail with books of its own that may answer late: ``moods`` say how its next calls end.
 
@@ -271,6 +287,7 @@ class BooksPlugin:
 
     def __init__(self) -> None:
         self.directory = Directory()
+        self.accounts = Accounts()
         self.rail = ScriptedRail()
 
     @hookimpl
@@ -304,6 +321,12 @@ class BooksPlugin:
                 requires=(),
                 build=lambda _context: self.directory,
             ),
+            ServiceProvider(
+                name="accounts",
+                provides=PayoutAccounts,
+                requires=(),
+                build=lambda _context: self.accounts,
+            ),
         ]
 
 
@@ -319,6 +342,7 @@ class World:
         self.clock = clock
         self.rail = doubles.rail
         self.directory = doubles.directory
+        self.accounts = doubles.accounts
         self.books = Books(app.context.database)
         self.merchant_id = self.new_merchant()
         self.keys = itertools.count(1)
@@ -460,6 +484,18 @@ def run_app(doubles: BooksPlugin, frozen_clock: FrozenClock):
             settings=settings,
             overrides=Overrides(clock=frozen_clock, database=database),
         )
+
+    return run
+
+
+@pytest.fixture
+def run_world(run_app, doubles, frozen_clock):
+    """Run an app as ``run_app``, with a merchant in it."""
+
+    @asynccontextmanager
+    async def run(url: str, **settings) -> AsyncIterator[World]:
+        async with run_app(url, **settings) as app:
+            yield World(app, doubles, frozen_clock)
 
     return run
 

@@ -41,7 +41,8 @@ FOLDING = "fintech_ledger/domain/folding.py"
 FOLD_QUERIES = "fintech_ledger/infrastructure/fold_queries.py"
 LEDGER_DECISIONS = "fintech_ledger/domain/decisions.py"
 SETTLEMENT_WORKFLOWS = "fintech_settlements/domain/workflows.py"
-SETTLEMENT_MODEL = "fintech_settlements/domain/model.py"
+SETTLEMENT_DECISIONS = "fintech_settlements/domain/decisions.py"
+SETTLEMENT_COMPLETION = "fintech_settlements/domain/completion.py"
 SETTLEMENT_POSTINGS = "fintech_settlements/domain/postings.py"
 SETTLEMENT_QUERIES = "fintech_settlements/infrastructure/queries.py"
 MERCHANT_WORKFLOWS = "fintech_merchants/domain/workflows.py"
@@ -604,23 +605,23 @@ MUTANTS = (
     ),
     Mutant(
         name="compensate when the rail's answer is unknown",
-        file=SETTLEMENT_WORKFLOWS,
-        before="        if answer is None or answer.outcome in {Outcome.PENDING, Outcome.UNKNOWN}:\n"
-        "            raise OutcomeUnknown(execution.operation_id)\n",
-        after="        if answer is None or answer.outcome in {Outcome.PENDING, Outcome.UNKNOWN}:\n"
-        "            return PayoutAnswer(outcome=Outcome.DECLINED, failure_code='timeout')\n",
+        file=SETTLEMENT_DECISIONS,
+        before="    if not is_definite(answer):\n        return (\n            PayoutOpened(",
+        after="    if not is_definite(answer):\n"
+        "        answer = PayoutAnswer(outcome=Outcome.DECLINED, failure_code='timeout')\n"
+        "    if not is_definite(answer):\n        return (\n            PayoutOpened(",
         kills="I12s",
     ),
     Mutant(
         name="a payout is sent again when its key may be forgotten",
-        file=SETTLEMENT_MODEL,
+        file=SETTLEMENT_DECISIONS,
         before="    return now < started_at + sure_seconds * MILLISECONDS_PER_SECOND",
         after="    return now < started_at + sure_seconds * MILLISECONDS_PER_SECOND * 1_000",
         kills="I12s",
     ),
     Mutant(
         name="a settlement is canceled while it is paid",
-        file=SETTLEMENT_MODEL,
+        file=SETTLEMENT_DECISIONS,
         before="if settlement.status not in {SettlementStatus.OPEN, SettlementStatus.APPROVED}:",
         after="if settlement.status in {SettlementStatus.CANCELED, SettlementStatus.CLOSED}:",
         kills="I7",
@@ -641,7 +642,7 @@ MUTANTS = (
     ),
     Mutant(
         name="the owner of a settlement is not part of what is acknowledged",
-        file=SETTLEMENT_WORKFLOWS,
+        file=SETTLEMENT_COMPLETION,
         before="writes=(*_ownership(decided), *self._postings(appended, settlement, decided)),",
         after="writes=self._postings(appended, settlement, decided),",
         kills="S1",
@@ -652,6 +653,27 @@ MUTANTS = (
         before='" WHERE settlements_settlements.seq < excluded.seq"',
         after='" WHERE settlements_settlements.seq <> -1"',
         kills="S1",
+    ),
+    Mutant(
+        name="what a rail pays after two people gave it up is not written",
+        file=SETTLEMENT_DECISIONS,
+        before="        case SettlementStatus.FAILED if is_paid:",
+        after="        case SettlementStatus.FAILED if is_paid and not settlement.failed_by:",
+        kills="I12s",
+    ),
+    Mutant(
+        name="what a rail pays after its failure is not owed",
+        file=SETTLEMENT_POSTINGS,
+        before="        case PaidAfterFailure():",
+        after="        case PaidAfterFailure() if settlement.total == 0:",
+        kills="I1s",
+    ),
+    Mutant(
+        name="a payout comes back as often as it is said",
+        file=SETTLEMENT_DECISIONS,
+        before="    if not settlement.is_out:",
+        after="    if settlement.status is SettlementStatus.OPEN:",
+        kills="I9",
     ),
     # --- merchants
     Mutant(

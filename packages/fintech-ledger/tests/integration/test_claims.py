@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 from fintech_dbclient import NotExecuted, Result, Statement, UniqueViolation
-from fintech_kernel.contracts.ledger import CARRYOVER
+from fintech_kernel.contracts.accounts import merchant_account
+from fintech_kernel.contracts.ledger import CARRYOVER, ClaimedLines
 from fintech_kernel.domain.execution import RaceLost
 from fintech_ledger.domain.claims import CLAIM_ATTEMPTS_MAX
 from fintech_ledger.domain.errors import ClaimBroken
@@ -215,6 +216,29 @@ async def test_accounts_are_due_while_they_have_lines_other_than_a_carry_over(wo
     assert not await is_due()
     await world.post(world.debit(1, kind="Refunded"))
     assert await is_due()
+
+
+async def test_due_accounts_come_in_pages_and_each_once(world):
+    await world.post(world.credit(100))
+    whole = await world.ledger.due_accounts(cutoff=NOW, limit=1000)
+    found: list[tuple[str, str]] = []
+    after = ("", "")
+    while page := await world.ledger.due_accounts(cutoff=NOW, limit=1, after=after):
+        found.extend(page)
+        after = page[-1]
+    assert tuple(found) == whole
+    assert (world.merchant_id, "KES") in found
+
+
+async def test_what_is_due_is_counted_and_summed_without_claiming_it(world):
+    await world.post(world.credit(100))
+    await world.post(world.debit(30))
+    await world.post(world.credit(7, available_on=NOW + 1))
+    account = merchant_account(world.merchant_id, "KES")
+    due = {"merchant_id": world.merchant_id, "account": account, "cutoff": NOW}
+    assert await world.ledger.due_total(**due) == ClaimedLines(count=2, total=70)
+    assert (await world.claim()).count == 2
+    assert await world.ledger.due_total(**due) == ClaimedLines(count=0, total=0)
 
 
 async def test_another_merchants_settlement_shows_no_lines(world):

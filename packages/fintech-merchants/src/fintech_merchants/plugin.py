@@ -5,7 +5,7 @@ from typing import Final
 
 from fintech_kernel.context import AppContext
 from fintech_kernel.contracts.credentials import CredentialDirectory
-from fintech_kernel.contracts.merchants import MerchantDirectory
+from fintech_kernel.contracts.merchants import MerchantDirectory, PayoutAccounts
 from fintech_kernel.domain.permissions import (
     AUDITOR,
     MERCHANT_ADMIN,
@@ -43,7 +43,7 @@ from fintech_merchants.api import (
 from fintech_merchants.api.public_events import PUBLIC_EVENTS
 from fintech_merchants.commands import app
 from fintech_merchants.domain import errors, key_errors, key_service, service, workflows
-from fintech_merchants.domain.bank_accounts import PURPOSE, BankAccounts
+from fintech_merchants.domain.bank_accounts import PURPOSE, BankAccounts, OpenedAccounts
 from fintech_merchants.domain.key_directory import (
     WRITE_USES_EVERY_SECONDS,
     ApiKeyDirectory,
@@ -171,6 +171,12 @@ def fintech_services() -> Sequence[ServiceProvider]:
             provides=MerchantDirectory,
             requires=(),
             build=_directory,
+        ),
+        ServiceProvider(
+            name="merchants.payout_accounts",
+            provides=PayoutAccounts,
+            requires=(),
+            build=_payout_accounts,
         ),
         ServiceProvider(name="merchants", provides=Merchants, requires=(), build=_merchants),
         ServiceProvider(name="api_keys", provides=ApiKeys, requires=(Merchants,), build=_api_keys),
@@ -363,6 +369,12 @@ def _api_keys(context: AppContext) -> ApiKeys:
 
 def _directory(context: AppContext) -> MerchantDirectory:
     return MerchantStreams(journal=context.journal, clock=context.clock)
+
+
+def _payout_accounts(context: AppContext) -> PayoutAccounts:
+    return OpenedAccounts(
+        database=context.database, sealer=FieldSealer(context.keyring, purpose=PURPOSE)
+    )
 
 
 def _merchants(context: AppContext) -> Merchants:

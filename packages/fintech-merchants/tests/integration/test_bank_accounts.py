@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from fintech_dbclient import HttpDatabase, Statement
+from fintech_kernel.contracts.merchants import PayoutAccounts
 from fintech_kernel.identifiers import RandomIdentifiers
 from fintech_kernel.security.sealed_fields import FieldSealer, SealedField
 from fintech_kernel.security.secrets import KeyRing
@@ -109,6 +110,17 @@ async def test_nothing_readable_of_an_account_is_at_rest_and_all_of_it_can_be_op
         NUMBER,
         MSISDN,
     }
+
+
+async def test_an_account_is_opened_for_a_payout_to_its_merchant_and_to_nobody_else(app):
+    accounts = app.context.services.get(PayoutAccounts)
+    merchant_id, other_id = await _onboard(app, 0), await _onboard(app, 1)
+    rows = await _rows(app, "merchants_bank_accounts")
+    mine = next(row["account_id"] for row in rows if row["merchant_id"] == merchant_id)
+    opened = await accounts.open(merchant_id=merchant_id, account_id=mine)
+    assert (opened.kind, opened.details) == ("iban", {"holder": HOLDER, "iban": IBAN})
+    assert IBAN not in repr(opened)
+    assert await accounts.open(merchant_id=other_id, account_id=mine) is None
 
 
 async def test_a_refused_onboarding_keeps_no_account(app):

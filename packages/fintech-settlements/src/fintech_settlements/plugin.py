@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fintech_kernel.context import AppContext
 from fintech_kernel.contracts.ledger import Ledger
-from fintech_kernel.contracts.merchants import MerchantDirectory
+from fintech_kernel.contracts.merchants import MerchantDirectory, PayoutAccounts
 from fintech_kernel.domain.permissions import (
     AUDITOR,
     MERCHANT_ADMIN,
@@ -46,6 +46,7 @@ from fintech_settlements.domain.callbacks import PayoutCallbacks
 from fintech_settlements.domain.events import ALARMING
 from fintech_settlements.domain.gauges import settlement_gauges
 from fintech_settlements.domain.inquiry import Inquiry
+from fintech_settlements.domain.payout_files import Debtor, PayoutFiles
 from fintech_settlements.domain.payout_workflows import PayoutWorkflows
 from fintech_settlements.domain.payouts import Payouts, RailChoice
 from fintech_settlements.domain.projection import SettlementProjection
@@ -53,6 +54,7 @@ from fintech_settlements.domain.resolution import Resolution
 from fintech_settlements.domain.resolver import Resolver
 from fintech_settlements.domain.runs import RUN_JOB, Runs
 from fintech_settlements.domain.service import Settlements
+from fintech_settlements.domain.statements import LineHashes
 from fintech_settlements.domain.workflows import SettlementWorkflows
 from fintech_settlements.infrastructure.rails.letters import PayoutLetters
 from fintech_settlements.infrastructure.rails.messenger import PayoutMessenger
@@ -62,6 +64,7 @@ from fintech_settlements.infrastructure.rails.sandbox import SandboxRail
 from fintech_settlements.infrastructure.tables import MIGRATIONS
 from fintech_settlements.settings import SettlementsSettings
 
+NAME: Final = "settlements"
 RUN_TIMEOUT_SECONDS: Final = 600.0
 RESOLVE_TIMEOUT_SECONDS: Final = 120.0
 CALLBACKS_EVERY_SECONDS: Final = 1.0
@@ -175,6 +178,12 @@ def fintech_services() -> Sequence[ServiceProvider]:
             name="settlements", provides=Settlements, requires=needs, build=_settlements
         ),
         ServiceProvider(
+            name="settlements.hashes",
+            provides=LineHashes,
+            requires=(Ledger,),
+            build=lambda context: LineHashes(context.services.get(Ledger)),
+        ),
+        ServiceProvider(
             name="settlements.payouts", provides=Payouts, requires=needs, build=_payouts
         ),
         ServiceProvider(name="settlements.runs", provides=Runs, requires=needs, build=_runs),
@@ -183,6 +192,13 @@ def fintech_services() -> Sequence[ServiceProvider]:
             provides=PayoutCallbacks,
             requires=needs,
             build=_callbacks,
+        ),
+        ServiceProvider(
+            name="settlements.files",
+            provides=PayoutFiles,
+            requires=(),
+            wants=(PayoutAccounts,),
+            build=_files,
         ),
     ]
 
@@ -194,6 +210,7 @@ def fintech_operations(context: AppContext) -> Sequence[OperationHandler]:
     workflows = SettlementWorkflows(
         ledger=ledger,
         rails=context.payout_rails,
+        hashes=context.services.get(LineHashes),
         resolution=_resolution(context),
         answer_seconds=context.settings_of(SettlementsSettings).answer_seconds,
     )
@@ -293,7 +310,7 @@ def fintech_metrics(context: AppContext) -> Sequence[GaugeSet]:
 @hookimpl
 def fintech_commands() -> Sequence[CommandGroup]:
     """``fintech settlements``."""
-    return [CommandGroup(name="settlements", app=commands.app)]
+    return [CommandGroup(name=NAME, app=commands.app)]
 
 
 def _settlements(context: AppContext) -> Settlements:
@@ -384,6 +401,22 @@ def _runs(context: AppContext) -> Runs:
         is_business_day=is_business_day,
         chunk_size=settings.chunk_size,
         is_automatic=settings.automatic,
+    )
+
+
+def _files(context: AppContext) -> PayoutFiles:
+    settings = context.settings_of(SettlementsSettings)
+    return PayoutFiles(
+        database=context.database,
+        journal=context.journal,
+        identifiers=context.identifiers,
+        clock=context.clock,
+        accounts=context.services.find(PayoutAccounts),
+        debtor=Debtor(
+            name=settings.sepa_debtor_name,
+            iban=settings.sepa_debtor_iban,
+            bic=settings.sepa_debtor_bic,
+        ),
     )
 
 

@@ -56,6 +56,17 @@ class SettlementsSettings(BaseSettings):
     resolve_every_seconds: Annotated[float, Field(gt=0, le=3600)] = Field(
         default=15.0, description="how often rails are asked about payouts whose outcome is open"
     )
+    sepa_debtor_name: str = Field(
+        default="",
+        max_length=70,
+        description="whose account sepa_file pays from, as the bank has it",
+    )
+    sepa_debtor_iban: Annotated[str, Field(pattern="^([A-Z]{2}[0-9]{2}[A-Z0-9]{11,30})?$")] = Field(
+        default="", description="the IBAN of that account; needed to write files of sepa_file"
+    )
+    sepa_debtor_bic: Annotated[str, Field(pattern="^([A-Z0-9]{8}([A-Z0-9]{3})?)?$")] = Field(
+        default="", description="the BIC of its bank, where the bank wants one"
+    )
     sandbox_late_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
         default=3.0, description="when the sandbox rail tells what comes later"
     )

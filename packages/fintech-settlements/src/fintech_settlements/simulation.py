@@ -27,6 +27,7 @@ from fintech_settlements.domain.decisions import CLOCKS_APART_SECONDS
 from fintech_settlements.domain.payouts import Payouts
 from fintech_settlements.domain.runs import Runs
 from fintech_settlements.domain.service import Settlements
+from fintech_settlements.domain.statements import LineHashes
 
 CURRENCY: Final = "KES"
 CHUNK_SIZE: Final = 2
@@ -561,6 +562,7 @@ WORKLOAD: Final = Workload(
     prepare=_prepare,
     closing=_close_all,
     is_quiet=_is_quiet,
+    forget=lambda context: context.services.get(LineHashes).forget(),
     platform_statements=frozenset(
         {
             "ledger.due_accounts",

@@ -1,6 +1,7 @@
 """What others need of a merchant directory: a profile, read once per request and then frozen."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -99,6 +100,19 @@ class BankAccount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedAccount:
+    """An account as a payout needs it: never logged, never stored; ``details`` is all that was sealed.
+
+    ``details`` has ``holder``, and by kind: ``iban``; ``bank_code``, ``branch_code``, ``account_number``;
+    ``provider``, ``msisdn``, ``country``.
+    """
+
+    account_id: str
+    kind: BankAccountKind
+    details: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MerchantProfile:
     """What a payment or a settlement freezes about its merchant, as of one moment.
 
@@ -122,4 +136,12 @@ class MerchantDirectory(Protocol):
 
     async def profile(self, merchant_id: str) -> MerchantProfile | None:
         """Return the merchant as of now, or None where there is none."""
+        ...
+
+
+class PayoutAccounts(Protocol):
+    """Opens bank accounts, for who pays to them and for nobody else."""
+
+    async def open(self, *, merchant_id: str, account_id: str) -> OpenedAccount | None:
+        """Return an account of a merchant, or None where it has no such account."""
         ...

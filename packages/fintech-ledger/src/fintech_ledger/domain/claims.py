@@ -66,7 +66,8 @@ class Claim:
 async def run_claim(database: Database, claim: Claim, jitter: random.Random) -> ClaimedLines:
     """Claim chunk after chunk until the set is closed, then count and sum it.
 
-    Whoever runs it again goes on behind the chunks that stand and returns the same lines.
+    Whoever runs it again goes on behind the chunks that stand and returns the same lines. Hints are cleared
+    chunk by chunk: otherwise each chunk would look past all that were claimed before it.
 
     Raises:
         RaceLost: rivals took the transfers of one chunk ``CLAIM_ATTEMPTS_MAX`` times.
@@ -77,6 +78,7 @@ async def run_claim(database: Database, claim: Claim, jitter: random.Random) -> 
     while not claim.is_closed_by(counts):
         counts = (*counts, await _claim_chunk(database, claim, len(counts), jitter))
         _check_full(claim, counts[:-1])
+        await clear_hints(database, claim.merchant_id)
     result = await database.execute(
         queries.claimed_total(settlement_id=claim.settlement_id, merchant_id=claim.merchant_id)
     )

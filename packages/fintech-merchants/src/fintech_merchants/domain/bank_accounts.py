@@ -4,13 +4,14 @@ The journal, operations' results and answers know an account by its id and what 
 text is bound to the merchant and the account's id, so that no row opens in another's place.
 """
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from fintech_dbclient import Database
 from fintech_kernel.canonical import canonical_json
-from fintech_kernel.contracts.merchants import BankAccount, BankAccountKind
+from fintech_kernel.contracts.merchants import BankAccount, BankAccountKind, OpenedAccount
 from fintech_kernel.contracts.writes import Write
 from fintech_kernel.identifiers import Identifiers
 from fintech_kernel.security.sealed_fields import (
@@ -75,6 +76,34 @@ class BankAccounts:
             masked=MASK + details.number[-SHOWN_CHARACTERS:],
         )
         return SealedAccount(shown=shown, key_id=sealed.key_id, sealed=sealed.text)
+
+
+class OpenedAccounts:
+    """Implements ``contracts.merchants.PayoutAccounts``: opens accounts where money is sent to them."""
+
+    def __init__(self, *, database: Database, sealer: FieldSealer) -> None:
+        self._database = database
+        self._sealer = sealer
+
+    async def open(self, *, merchant_id: str, account_id: str) -> OpenedAccount | None:
+        """Return an account of a merchant, or None where it has no such account.
+
+        Raises:
+            SealingKeyUnknown: its secret is not configured: add it to APP_SECRETS_PREVIOUS.
+        """
+        found = await self._database.execute(
+            queries.bank_account_of_merchant(merchant_id, account_id)
+        )
+        if not found.rows:
+            return None
+        row = found.rows[0]
+        sealed = SealedField(key_id=str(row["key_id"]), text=str(row["sealed"]))
+        plaintext = self._sealer.open(sealed, bound_to=_place(merchant_id, account_id))
+        return OpenedAccount(
+            account_id=account_id,
+            kind=BankAccountKind(str(row["kind"])),
+            details=dict[str, str](json.loads(plaintext)),
+        )
 
 
 def account_write(merchant_id: str, account: SealedAccount, *, created_at: int) -> Write:

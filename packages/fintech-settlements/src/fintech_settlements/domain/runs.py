@@ -41,6 +41,9 @@ RUN_JOB: Final = "settlements.run"
 
 ACCOUNTS_PAGE: Final = 200
 RUN_CONCURRENCY: Final = 4
+ATTEMPTS_MAX: Final = 20
+"""How often a run tries one account before it leaves it to recovery: one attempt is a request long."""
+
 REQUESTED_RUNS_OF_TURN: Final = 20
 
 
@@ -298,7 +301,7 @@ class Runs:
             opened_by=started_by,
             requested_at=now,
         )
-        answer = await self._operations.run(
+        answer = await self._driven(
             OperationCall(
                 kind=CREATE,
                 merchant_id=account.merchant_id,
@@ -316,6 +319,19 @@ class Runs:
             line_count=settlement.line_count,
             total=settlement.total,
         )
+
+    async def _driven(self, call: OperationCall) -> Answer:
+        """Run a creation to its end: many lines take more than one attempt, and each goes on behind the last.
+
+        Raises:
+            TryAgainLater: another executor is still at it, or it did not end in all of the attempts.
+        """
+        for _ in range(ATTEMPTS_MAX - 1):
+            try:
+                return await self._operations.run(call)
+            except TryAgainLater as error:
+                await asyncio.sleep(error.retry_after_seconds)
+        return await self._operations.run(call)
 
     async def _due(self, account: AccountRun) -> tuple[DueLine, ...]:
         found = await self._ledger.due_lines(

@@ -5,10 +5,12 @@ of their own. Amounts are minor units and never negative; a row's net is its gro
 the nets of all rows sum to the settlement's total.
 """
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from fintech_dbclient import DatabaseError
 from fintech_kernel.contracts.ledger import CARRYOVER, Ledger, Line
 from fintech_kernel.errors import InvariantBroken
 
@@ -22,6 +24,9 @@ FEE_KINDS: Final = frozenset({"Fee", "FeeRefund"})
 
 SETTLEMENT_KINDS: Final = frozenset({CARRYOVER, PAYOUT_FAILED, RECEIVABLE})
 """Kinds of lines that come from an earlier settlement; their reference is its batch number."""
+
+SETS_KEPT_MAX: Final = 64
+"""Sets that are remembered half hashed; each takes some hundred bytes."""
 
 HASH_PAGE_LINES: Final = 1_000
 """Lines of one read while a new set is hashed."""
@@ -86,21 +91,47 @@ class StatementSums:
             )
 
 
-async def hash_of_lines(
-    ledger: Ledger, *, settlement_id: str, merchant_id: str, currency: str, batch_number: str
-) -> str:
-    """Return the last hash of the chain over the claimed lines of a set that has closed, read in pages."""
-    chain = LineChain(merchant_id=merchant_id, currency=currency, batch_number=batch_number)
-    after = ""
-    while page := await ledger.lines(
-        settlement_id=settlement_id, merchant_id=merchant_id, after=after, limit=HASH_PAGE_LINES
-    ):
-        chain.extend(
-            row_of(line, merchant_id=merchant_id, currency=currency, batch_number=batch_number)
-            for line in page
-        )
-        after = page[-1].transfer_id
-    return chain.head
+class LineHashes:
+    """Hashes closed sets of lines, page by page, and goes on where an attempt ended.
+
+    Many lines take longer than one attempt of an operation may: what was hashed of a set, which never
+    changes, is kept in this process until the set is done, for ``SETS_KEPT_MAX`` sets.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._begun: dict[str, tuple[LineChain, str]] = {}
+
+    async def of(
+        self, *, settlement_id: str, merchant_id: str, currency: str, batch_number: str
+    ) -> str:
+        """Return the last hash of the chain over the claimed lines of a set that has closed."""
+        empty = LineChain(merchant_id=merchant_id, currency=currency, batch_number=batch_number)
+        # Taken out while it grows: two executors of one operation must never extend one chain.
+        chain, after = self._begun.pop(settlement_id, (empty, ""))
+        while True:
+            try:
+                page = await self._ledger.lines(
+                    settlement_id=settlement_id,
+                    merchant_id=merchant_id,
+                    after=after,
+                    limit=HASH_PAGE_LINES,
+                )
+            except (DatabaseError, asyncio.CancelledError):
+                if len(self._begun) < SETS_KEPT_MAX:
+                    self._begun[settlement_id] = (chain, after)
+                raise
+            if not page:
+                return chain.head
+            chain.extend(
+                row_of(line, merchant_id=merchant_id, currency=currency, batch_number=batch_number)
+                for line in page
+            )
+            after = page[-1].transfer_id
+
+    def forget(self) -> None:
+        """Begin anew with every set."""
+        self._begun.clear()
 
 
 def chain_of(settlement: Settlement) -> LineChain:

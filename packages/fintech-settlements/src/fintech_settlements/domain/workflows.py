@@ -35,7 +35,7 @@ from fintech_settlements.domain.history import drafts, fold_settlement
 from fintech_settlements.domain.model import Settlement
 from fintech_settlements.domain.postings import own_transfer_id
 from fintech_settlements.domain.resolution import Resolution, answer_of
-from fintech_settlements.domain.statements import hash_of_lines
+from fintech_settlements.domain.statements import LineHashes
 
 DECIDE_STEP: Final = "decide"
 PAY_STEP: Final = "pay"
@@ -54,11 +54,13 @@ class SettlementWorkflows:
         *,
         ledger: Ledger,
         rails: Mapping[str, PayoutRail],
+        hashes: LineHashes,
         resolution: Resolution,
         answer_seconds: float,
     ) -> None:
         self._ledger = ledger
         self._rails = rails
+        self._hashes = hashes
         self._resolution = resolution
         self._answer_seconds = answer_seconds
         self._completed = RollForward(ledger).completed
@@ -84,8 +86,7 @@ class SettlementWorkflows:
             cutoff=command.cutoff,
             chunk_size=command.chunk_size,
         )
-        lines_hash = await hash_of_lines(
-            self._ledger,
+        lines_hash = await self._hashes.of(
             settlement_id=command.settlement_id,
             merchant_id=command.merchant_id,
             currency=command.currency,
