@@ -72,7 +72,7 @@ async def test_create_and_capture_takes_two_trips_besides_authentication_and_the
             "journal.append",
             "test_ledger.insert",
             "operations.finish",
-            "operations.by_id",
+            "operations.outcome",
             "payments.upsert",
         ),
     ]

@@ -42,6 +42,9 @@ from fintech_merchants.domain.views import entry_view, listed_view, pending_view
 from fintech_merchants.infrastructure import queries
 from fintech_merchants.infrastructure.queries import MerchantFilter
 
+FOLDED_MAX: Final = 4_096
+"""Merchants whose fold is kept, about 2 kB each; then it starts afresh."""
+
 CREATE: Final = "merchants.create"
 VERIFY: Final = "merchants.verify"
 ACTIVATE: Final = "merchants.activate"
@@ -110,11 +113,27 @@ class MerchantStreams:
     def __init__(self, *, journal: Journal, clock: Clock) -> None:
         self._journal = journal
         self._clock = clock
+        self._folded: dict[str, tuple[str, Merchant | None]] = {}
 
     async def profile(self, merchant_id: str) -> MerchantProfile | None:
         """Return the merchant as of now, or None where there is none."""
-        merchant = fold_merchant(await self._journal.stream(merchant_id, merchant_id))
+        merchant = self._fold(await self._journal.stream(merchant_id, merchant_id))
         return merchant.profile(self._clock.now_milliseconds()) if merchant else None
+
+    def _fold(self, stream: Stream) -> Merchant | None:
+        """Fold what was read, unless that was done: a stream is known by the hash of its head.
+
+        The stream is read for every profile; decoding its events took a tenth of a payment's CPU.
+        """
+        if not stream.entries:
+            return None
+        head = stream.entries[-1].hash
+        known = self._folded.get(stream.stream_id)
+        if known is None or known[0] != head:
+            if len(self._folded) >= FOLDED_MAX:
+                self._folded.clear()
+            known = self._folded[stream.stream_id] = (head, fold_merchant(stream))
+        return known[1]
 
 
 class Merchants:
