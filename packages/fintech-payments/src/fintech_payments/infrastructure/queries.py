@@ -138,7 +138,7 @@ def _pair_key(payment_id: str, name: str) -> str:
 
 
 def payment_positions(*, merchant_ids: Sequence[str], payment_ids: Sequence[str]) -> Statement:
-    """Read up to which position of their streams payments are shown, for the dispatcher."""
+    """Read up to which position of their streams payments are shown, for the dispatcher (platform scope)."""
     return Statement(
         name="payments.positions",
         sql="SELECT payment_id, seq FROM payments_payments WHERE payment_id IN ("
@@ -151,7 +151,7 @@ def payment_positions(*, merchant_ids: Sequence[str], payment_ids: Sequence[str]
 
 
 def standing_pairs(keys: Sequence[str]) -> Statement:
-    """Read which of these pairs stand: they never change."""
+    """Read which of these pairs stand, for the dispatcher (platform scope)."""
     return Statement(
         name="payments.metadata.standing",
         sql="SELECT pair_key, value FROM payments_metadata WHERE pair_key IN ("
