@@ -41,18 +41,19 @@ def _is_plain(value: Any) -> bool:  # noqa: ANN401 - whatever was given: that is
     two would take (orjson writes dates and dataclasses, too).
     """
     kind: object = value.__class__
-    if kind in _LEAVES:
-        return True
     if kind is dict:
-        for key, member in value.items():
+        for key in value:
             if type(key) is not str or not key.isascii():
                 return False
-            if type(member) not in _LEAVES and not _is_plain(member):
-                return False
-        return True
-    if kind is list or kind is tuple:
-        return all(type(member) in _LEAVES or _is_plain(member) for member in value)
-    return isinstance(value, StrEnum)
+        members = value.values()
+    elif kind is list or kind is tuple:
+        members = value
+    else:
+        return kind in _LEAVES or isinstance(value, StrEnum)
+    for member in members:  # noqa: SIM110 - a generator costs as much again as the question
+        if type(member) not in _LEAVES and not _is_plain(member):
+            return False
+    return True
 
 
 def sha256_hex(text: str) -> str:

@@ -78,6 +78,23 @@ async def test_create_and_capture_takes_two_trips_besides_authentication_and_the
     ]
 
 
+async def test_the_read_model_is_not_written_again_for_what_it_shows(app: RunningApp) -> None:
+    headers = app.headers(merchant_id=f"mer_{key()[:10]}")
+    await app.deliver_events()
+    answer = await app.post(
+        "/v1/payments", payment(metadata={"shop": "a"}), key=key(), headers=headers
+    )
+    assert answer.status_code == 201
+    app.calls.clear()
+
+    await app.deliver_events()
+
+    sent = [name for call in app.calls for name in call.names]
+    assert "deliveries.insert_settled" in sent
+    assert not {"deliveries.insert", "deliveries.take", "payments.upsert"} & set(sent)
+    assert await listed(app, "metadata=shop:a", headers) == [answer.json()["payment_id"]]
+
+
 @pytest.mark.parametrize("text", ["%00", "order-1017%00", "", "-order", "a b", "a" * 65, "%FF"])
 async def test_a_list_by_what_is_no_reference_is_refused(app: RunningApp, text: str) -> None:
     listed = await app.client.get(f"/v1/payments?reference={text}", headers=merchant(app))

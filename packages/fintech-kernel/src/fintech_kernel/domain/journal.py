@@ -240,10 +240,15 @@ class Journal:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def rows(self, merchant_id: str, object_id: str) -> Sequence[Row]:
+        """Return the rows of an object's stream, as they stand and in any order."""
+        result = await self._database.execute(stream_statement(merchant_id, object_id))
+        return result.rows
+
     async def stream(self, merchant_id: str, object_id: str) -> Stream:
         """Return an object's stream; empty where there is none."""
-        result = await self._database.execute(stream_statement(merchant_id, object_id))
-        return Stream.from_rows(stream_id_of(merchant_id, object_id), result.rows)
+        rows = await self.rows(merchant_id, object_id)
+        return Stream.from_rows(stream_id_of(merchant_id, object_id), rows)
 
     async def existing(self, merchant_id: str, object_id: str) -> Stream:
         """Return an object's stream.

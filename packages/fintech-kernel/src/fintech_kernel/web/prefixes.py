@@ -2,7 +2,7 @@
 
 FastAPI asks every route of every router that stands before the right one. With a regular expression
 each, that took a quarter of a millisecond of CPU for a route behind 150 others (measured); one look at
-the prefix costs as much as one route.
+a prefix costs as much as one route, and all routers under one prefix are passed over at once.
 """
 
 from fastapi import APIRouter, FastAPI
@@ -12,7 +12,7 @@ from starlette.types import Scope
 
 
 class _PrefixRouter(APIRouter):
-    """A router of one other whose routes all begin with a prefix."""
+    """A router of others whose routes all begin with a prefix."""
 
     def __init__(self, begin: str) -> None:
         super().__init__()
@@ -25,9 +25,22 @@ class _PrefixRouter(APIRouter):
         return super().matches(scope)
 
 
-def include(app: FastAPI, router: APIRouter, *, prefix: str = "", tag: str | None = None) -> None:
-    """Include a router under a prefix, as ``app.include_router`` does."""
-    begin, _, _ = (prefix + router.prefix).partition("{")  # behind it stands a parameter
-    outer = _PrefixRouter(begin)
-    outer.include_router(router, prefix=prefix, tags=[tag] if tag else None)
-    app.include_router(outer)
+class Prefixes:
+    """The routers of an application by the beginning of their paths: ``/v1/payments``."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._routers: dict[str, _PrefixRouter] = {}
+
+    def include(self, router: APIRouter, *, prefix: str = "", tag: str | None = None) -> None:
+        """Include a router under a prefix, as ``app.include_router`` does."""
+        segments = (prefix + router.prefix).split("{")[0].split("/")  # behind { stands a parameter
+        begin = "/".join(segments[:3])
+        self._routers.setdefault(begin, _PrefixRouter(begin)).include_router(
+            router, prefix=prefix, tags=[tag] if tag else None
+        )
+
+    def mount(self) -> None:
+        """Give all of them to the application, once, in the order in which they came."""
+        for router in self._routers.values():
+            self._app.include_router(router)

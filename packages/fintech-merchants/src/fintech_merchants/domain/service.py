@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from fintech_dbclient import Database
+from fintech_dbclient import Database, Row
 from fintech_kernel.canonical import Json
 from fintech_kernel.clock import Clock
 from fintech_kernel.contracts.merchants import MerchantProfile, PricingRule, SettlementSchedule
 from fintech_kernel.domain.actors import Actor
 from fintech_kernel.domain.codec import to_json
 from fintech_kernel.domain.execution import REFUSED
-from fintech_kernel.domain.journal import Journal, Stream
+from fintech_kernel.domain.journal import Journal, Stream, stream_id_of
 from fintech_kernel.domain.operations import Answer, IdempotentCall, OperationCall, Operations
 from fintech_kernel.domain.outlook import outlook
 from fintech_kernel.errors import InvalidRequest, NotFound
@@ -113,27 +113,25 @@ class MerchantStreams:
     def __init__(self, *, journal: Journal, clock: Clock) -> None:
         self._journal = journal
         self._clock = clock
-        self._folded: dict[str, tuple[str, Merchant | None]] = {}
+        self._folded: dict[tuple[str, ...], Merchant | None] = {}
 
     async def profile(self, merchant_id: str) -> MerchantProfile | None:
         """Return the merchant as of now, or None where there is none."""
-        merchant = self._fold(await self._journal.stream(merchant_id, merchant_id))
+        merchant = self._fold(merchant_id, await self._journal.rows(merchant_id, merchant_id))
         return merchant.profile(self._clock.now_milliseconds()) if merchant else None
 
-    def _fold(self, stream: Stream) -> Merchant | None:
-        """Fold what was read, unless that was done: a stream is known by the hash of its head.
+    def _fold(self, merchant_id: str, rows: Sequence[Row]) -> Merchant | None:
+        """Fold what was read, unless that was done: the hashes of its entries say what they are.
 
-        The stream is read for every profile; decoding its events took a tenth of a payment's CPU.
+        The stream is read for every profile; decoding its entries took a tenth of a payment's CPU.
         """
-        if not stream.entries:
-            return None
-        head = stream.entries[-1].hash
-        known = self._folded.get(stream.stream_id)
-        if known is None or known[0] != head:
+        hashes = tuple(str(row["hash"]) for row in rows)
+        if hashes not in self._folded:
             if len(self._folded) >= FOLDED_MAX:
                 self._folded.clear()
-            known = self._folded[stream.stream_id] = (head, fold_merchant(stream))
-        return known[1]
+            stream = Stream.from_rows(stream_id_of(merchant_id, merchant_id), rows)
+            self._folded[hashes] = fold_merchant(stream)
+        return self._folded[hashes]
 
 
 class Merchants:
