@@ -357,7 +357,10 @@ def full(session: nox.Session) -> None:
         ),
         *((name, EVERYTHING) for name in slow),
         *((name, ()) for name in ("wheels", "compatibility", "openapi", "deploy")),
-        *((name, ()) for name in ("simulate", "mutants", "chaos", "races", "fuzz", "bench-check", "bench")),
+        *(
+            (name, ())
+            for name in ("simulate", "mutants", "chaos", "races", "fuzz", "bench-check", "bench")
+        ),
     ]
     wanted = {*session.posargs}
     chosen = [
