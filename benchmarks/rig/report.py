@@ -1,6 +1,6 @@
 """``docs/performance.md``: written from ``benchmarks/results/latest.json``, never by hand.
 
-What is said beside the figures stands in ``NOTES``, which is written by hand.
+What is said beside the figures stands in ``notes.txt``, Markdown that is written by hand.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from rig.contenders import SUMMARIES
 from rig.plots import write_plots
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-NOTES = Path(__file__).parent / "notes.md"
+NOTES = Path(__file__).parent / "notes.txt"
 
 BARS: Mapping[str, tuple[str, float, str]] = {
     "create_capture_sqlite_vs_sqlalchemy_pg_64": (">=", 3.0, "rate on SQLite over SQLAlchemy on PostgreSQL"),
