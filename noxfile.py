@@ -276,13 +276,20 @@ def fuzz(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure: every program in benchmarks/, or ``nox -s bench -- benchmarks/one.py --its-options``."""
-    install(session, *PACKAGES, groups=["test"])
+    install(session, *PACKAGES, groups=["test", "bench"])
     if session.posargs:
         session.run("python", *session.posargs)
         return
     for program in sorted(ROOT.glob("benchmarks/*.py")):
         session.log(f"measuring: {program.name}")
         session.run("python", program.relative_to(ROOT).as_posix())
+
+
+@nox.session(name="bench-check")
+def bench_check(session: nox.Session) -> None:
+    """Compare trips, statements and CPU of a payment with the committed ones: no load, a minute."""
+    install(session, *PACKAGES, groups=["test", "bench"])
+    session.run("python", "benchmarks/payments.py", "--check", *session.posargs)
 
 
 # ---- before a release ----
@@ -350,7 +357,10 @@ def full(session: nox.Session) -> None:
         ),
         *((name, EVERYTHING) for name in slow),
         *((name, ()) for name in ("wheels", "compatibility", "openapi", "deploy")),
-        *((name, ()) for name in ("simulate", "mutants", "chaos", "races", "fuzz", "bench")),
+        *(
+            (name, ())
+            for name in ("simulate", "mutants", "chaos", "races", "fuzz", "bench-check", "bench")
+        ),
     ]
     wanted = {*session.posargs}
     chosen = [

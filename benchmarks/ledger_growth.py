@@ -19,6 +19,7 @@ Reads go through the shipped code (``Books``, ``DoubleEntryLedger``) over HTTP t
 
 import argparse
 import asyncio
+import json
 import statistics
 import sys
 import tempfile
@@ -220,17 +221,22 @@ def main() -> None:
     parser.add_argument(
         "--largest", type=int, choices=[3, 4, 5, 6], default=5, help="10 to this power"
     )
+    parser.add_argument("--json", type=Path, help="write the medians there, too")
     asked = parser.parse_args()
+    measured: dict[str, dict[int, dict[str, float]]] = {}
     console = Console(width=140)
     sizes = [10**power for power in range(3, asked.largest + 1)]
     for engine in ["sqlite", "postgresql"] if asked.engine == "both" else [asked.engine]:
         try:
             with service_of(engine) as (url, tidied):
-                show(engine, asyncio.run(measure(url, tidied, sizes, console)), console)
+                measured[engine] = asyncio.run(measure(url, tidied, sizes, console))
+                show(engine, measured[engine], console)
         except PostgresqlMissing as missing:
             console.print(f"postgresql: not measured: {missing}")
             if asked.engine == "postgresql":
                 sys.exit(1)
+    if asked.json:
+        asked.json.write_text(json.dumps(measured))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""What reading payments costs as their number grows: 10^3 to 10^6 payments.
+"""What reading payments, and taking one more, costs as their number grows: 10^3 to 10^6 payments.
 
 Run it as ``python benchmarks/payments_growth.py`` (``--largest 6`` for a million, ``--engine postgresql``
 for a private PostgreSQL; default: both engines as far as they are installed, up to 10^5). For each size
-it fills journal, read model and metadata of a database of its own through the database service, many
-rows an insert. Then it asks the shipped application (routes, authentication, domain) over ASGI, which
-asks its database over HTTP:
+it fills operations, references, journal, read model and metadata of a database of its own through the
+database service, many rows an insert. Then it asks the shipped application (routes, authentication,
+domain) over ASGI, which asks its database over HTTP:
 
+- ``create``: one more payment, captured at once by an instant processor;
 - ``GET by id`` of payments all over the table, and a ``timeline``;
 - ``list``: a merchant's newest fifty, a page in the middle, and everybody's newest fifty;
 - ``list by ...``: status (a rare one), currency, reference, a pair of metadata (common, rare), open
@@ -19,6 +20,7 @@ hash-chain by name alone: reads check links, not contents.
 import argparse
 import asyncio
 import json
+import secrets
 import statistics
 import sys
 import tempfile
@@ -47,6 +49,7 @@ from loguru import logger
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from rig import instant
 
 MERCHANTS = 10
 """Few, so that a merchant's page is full at the smallest size, too."""
@@ -167,6 +170,35 @@ def listed_of(number: int) -> Row:
     )
 
 
+def insert_operations(numbers: range) -> Statement:
+    """Write finished operations, whose results retention has blanked."""
+    rows = [
+        (f"op_{n * 2654435761 % 2**32:08x}{n:08}", merchant_of(n), f"done:op_{n:08}", START + n)
+        for n in numbers
+    ]
+    return Statement(
+        name="bench.operations",
+        sql="INSERT INTO operations (operation_id, kind, version, merchant_id, fingerprint, request,"  # noqa: S608 - literals only
+        " state, nonce, lease_until, attempts, next_run_at, created_at) VALUES "
+        + repeated("(?, 'payments.create', 1, ?, '', '', 'succeeded', ?, 0, 1, 0, ?)", len(rows)),
+        params=tuple(value for row in rows for value in row),
+    )
+
+
+def insert_references(numbers: range) -> Statement:
+    """Write whose references are."""
+    rows = [
+        (f"{merchant_of(n)}/order-{n}", f"op_{n:08}", payment_id_of(n), 10_000, "KES")
+        for n in numbers
+    ]
+    return Statement(
+        name="bench.references",
+        sql="INSERT INTO payments_references (reference_key, operation_id, payment_id, amount, currency)"  # noqa: S608 - literals only
+        " VALUES " + repeated("(?, ?, ?, ?, ?)", len(rows)),
+        params=tuple(value for row in rows for value in row),
+    )
+
+
 def insert_listed(rows: list[Row]) -> Statement:
     """Write rows of the read model."""
     return Statement(
@@ -204,6 +236,8 @@ async def fill(database: Database, size: int, progress: Progress) -> float:
                 append_entries([row for number in numbers for row in entries_of(number)]),
                 insert_listed([listed_of(number) for number in numbers]),
                 insert_pairs(numbers),
+                insert_operations(numbers),
+                insert_references(numbers),
             ]
         ):
             result.unwrap()
@@ -231,8 +265,21 @@ def reads_of(app: RunningApp, size: int) -> dict[str, Read]:
     def one() -> str:
         return some[next(turn) % len(some)]
 
+    async def create() -> None:
+        name = secrets.token_hex(8)
+        body = {
+            "amount": 10_000,
+            "currency": "KES",
+            "payment_method": {"type": "card", "token": "tok_visa"},
+            "reference": f"new-{name}",
+            "metadata": {"shop": "new"},
+        }
+        answer = await app.post("/v1/payments", body, key=f"key-{name}", headers=mine)
+        answer.raise_for_status()
+
     reference = f"order-{size // 2 // MERCHANTS * MERCHANTS}"
     return {
+        "create": create,
         "GET by id": get(lambda: f"/{one()}", mine),
         "GET by id, as staff": get(lambda: f"/{one()}", staff),
         "timeline": get(lambda: f"/{one()}/timeline", mine),
@@ -275,12 +322,14 @@ class Served:
 
 async def measure(served: dict[int, Served], console: Console) -> dict[int, dict[str, float]]:
     """Fill a database to each size, then read from all of them in turn."""
-    settings = {"payments_without_merchants": True}
+    settings = {"payments_without_merchants": True, "payments_processor": instant.NAME}
     reads: dict[int, dict[str, Read]] = {}
     async with AsyncExitStack() as stack:
         for size, one in served.items():
             app = await stack.enter_async_context(
-                running_app(database_url=one.url, plugins=[plugin, test_ledger], settings=settings)
+                running_app(
+                    database_url=one.url, plugins=[plugin, test_ledger, instant], settings=settings
+                )
             )
             async with HttpDatabase(one.url, timeout_seconds=60.0) as database:
                 with Progress(console=console, transient=True) as progress:
@@ -329,18 +378,23 @@ def main() -> None:
     parser.add_argument(
         "--largest", type=int, choices=[3, 4, 5, 6], default=5, help="10 to this power"
     )
+    parser.add_argument("--json", type=Path, help="write the medians there, too")
     asked = parser.parse_args()
+    measured: dict[str, dict[int, dict[str, float]]] = {}
     logger.remove()  # lines of the application are no part of what is measured
     console = Console(width=140)
     sizes = [10**power for power in range(3, asked.largest + 1)]
     for engine in ["sqlite", "postgresql"] if asked.engine == "both" else [asked.engine]:
         try:
             with services_of(engine, sizes) as served:
-                show(engine, asyncio.run(measure(served, console)), console)
+                measured[engine] = asyncio.run(measure(served, console))
+                show(engine, measured[engine], console)
         except PostgresqlMissing as missing:
             console.print(f"postgresql: not measured: {missing}")
             if asked.engine == "postgresql":
                 sys.exit(1)
+    if asked.json:
+        asked.json.write_text(json.dumps(measured))
 
 
 if __name__ == "__main__":

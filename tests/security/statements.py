@@ -50,6 +50,8 @@ PLATFORM_WIDE: Final[Mapping[str, str]] = {
     "audit.beside_log": "the verifier compares the whole log",
     "payments.open_outcomes": "the resolver asks for everybody's",
     "payments.expired": "a job releases everybody's authorizations",
+    "payments.positions": "the dispatcher asks what the read model shows of everybody's",
+    "payments.metadata.standing": "the dispatcher asks what the read model shows of everybody's",
     "payments.sandbox.untold": "the sandbox tells everybody's answers, as a processor does",
     # before anybody is known
     "merchants.api_keys.by_digest": "who holds a key says no merchant: the key's HMAC tells whose it is",

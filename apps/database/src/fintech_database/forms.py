@@ -29,11 +29,13 @@ class Kind(Enum):
 class Form:
     """What a statement's text was found to be.
 
-    ``pieces`` is the text around its placeholders: ``len(pieces) - 1`` placeholders.
+    ``pieces`` is the text around its placeholders: ``len(pieces) - 1`` placeholders. A plain write
+    touches the rows that it names and selects nothing.
     """
 
     kind: Kind
     pieces: tuple[str, ...]
+    is_plain_write: bool = False
 
     @property
     def placeholders(self) -> int:
@@ -71,7 +73,8 @@ def read_form(sql: str) -> Form:
             start = token.start + 1
     # A semicolon at the end is dropped with what follows it, which can only be comments.
     end = tokens[-1].start + len(tokens[-1].text)
-    return Form(kind=kind, pieces=(*pieces, sql[start:end]))
+    is_plain_write = kind is Kind.WRITE and all(token.word != "SELECT" for token in tokens)
+    return Form(kind=kind, pieces=(*pieces, sql[start:end]), is_plain_write=is_plain_write)
 
 
 class FormCache:

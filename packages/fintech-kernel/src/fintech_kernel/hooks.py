@@ -6,7 +6,7 @@ none is called while a request runs. A plugin is a module (or object) with funct
 ``@hookimpl``; it is found through the entry-point group ``fintech.plugins``.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -160,6 +160,9 @@ class EventHandler:
 
     Called at least once per entry, in order per stream; idempotent by ``entry.entry_id``. A failing
     or hanging handler delays nobody else; after ``attempts_max`` attempts its delivery is dead-lettered.
+    ``stands`` is asked once for many entries, before they are delivered: of which of them is everything
+    that ``handle`` would do done already? It returns their ids, and they count as delivered. What it
+    raises is logged, and all are delivered.
     """
 
     name: str
@@ -167,6 +170,7 @@ class EventHandler:
     handle: "Callable[[Entry], Awaitable[None]]"
     timeout_seconds: float = EVENT_TIMEOUT_SECONDS
     attempts_max: int = EVENT_ATTEMPTS_MAX
+    stands: "Callable[[Sequence[Entry]], Awaitable[Collection[str]]] | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,12 +194,16 @@ class HealthCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Runs in every process, repeatedly; any number of processes may run it at once."""
+    """Runs in every process, repeatedly; any number of processes may run it at once.
+
+    ``rest_seconds`` pass between two runs even where it is asked for sooner.
+    """
 
     name: str
     run: Callable[[], Awaitable[None]]
     every_seconds: float
     timeout_seconds: float = JOB_TIMEOUT_SECONDS
+    rest_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -285,3 +285,47 @@ async def test_a_handler_that_is_announced_twice_or_changed_stands_once(
         )
     )
     assert [row["event"] for row in known.rows] == ["purse.spent"]
+
+
+async def test_what_stands_is_not_delivered_and_counts_as_delivered(
+    world: Any, database: HttpDatabase, purse: str
+) -> None:
+    asked: list[int] = []
+
+    async def stands(entries: Sequence[Entry]) -> list[str]:
+        asked.append(len(entries))
+        return [entry.entry_id for entry in entries if entry.type != "purse.spent"]
+
+    recorder, name = Recorder(), unique("stands")
+    handler = EventHandler(name=name, event="purse.*", handle=recorder.handle, stands=stands)
+    events = events_of(database, world.clock, [handler])
+    await events.announce()
+    await world.spend(purse, 10)
+    await world.spend(purse, 20)
+    await run_jobs(events)
+    await run_jobs(events)
+
+    stream = f"mer_test/{purse}"
+    assert len(asked) == 1
+    assert recorder.of(purse) == [f"{stream}:1", f"{stream}:3"]
+    deliveries = [one for one in await events.deliveries("mer_test", purse) if one.handler == name]
+    assert [one.state for one in deliveries] == ["done"] * 4
+
+
+async def test_a_handler_that_cannot_say_what_stands_gets_everything(
+    world: Any, database: HttpDatabase, purse: str
+) -> None:
+    async def stands(_entries: Sequence[Entry]) -> list[str]:
+        raise ValueError("broken question")
+
+    recorder = Recorder()
+    handler = EventHandler(
+        name=unique("broken"), event="purse.*", handle=recorder.handle, stands=stands
+    )
+    events = events_of(database, world.clock, [handler])
+    await events.announce()
+    await world.spend(purse, 10)
+    await run_jobs(events)
+    await run_jobs(events)
+
+    assert recorder.of(purse) == [f"mer_test/{purse}:1", f"mer_test/{purse}:2"]

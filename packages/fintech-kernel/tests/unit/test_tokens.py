@@ -12,6 +12,8 @@ from fintech_kernel.domain.access import TokenRejected
 from fintech_kernel.domain.actors import Actor
 from fintech_kernel.errors import StartupFault, Unauthenticated
 from fintech_kernel.identifiers import RandomIdentifiers
+from fintech_kernel.security import tokens
+from fintech_kernel.security.token_keys import KeySet, TokenKey
 from fintech_kernel.security.tokens import (
     CLOCK_LEEWAY_SECONDS,
     TOKEN_CHARACTERS_MAX,
@@ -380,3 +382,34 @@ def test_an_enormous_token_costs_nothing(verifier: TokenVerifier) -> None:
     with pytest.raises(Unauthenticated):
         verifier.verify("a." * 500_000)
     assert time.perf_counter() - started < 0.05
+
+
+def test_a_token_that_was_verified_before_is_held_to_the_clock_every_time(verifier, clock) -> None:
+    sent = token()
+    assert verifier.verify(sent) == verifier.verify(sent)
+    clock.now += (300 + CLOCK_LEEWAY_SECONDS) * 1_000
+    with pytest.raises(Unauthenticated) as caught:
+        verifier.verify(sent)
+    assert str(caught.value.__cause__) == "expired"
+
+
+def test_a_token_that_was_verified_before_ends_with_its_key(settings, clock) -> None:
+    key = TokenKey(key_id="k1", algorithm="HS256", verify_with=SECRET, retires_at=NOW + 60)
+    verifier = TokenVerifier(settings, clock, KeySet([key]))
+    sent = token()
+    verifier.verify(sent)
+    clock.now += 60_000
+    with pytest.raises(Unauthenticated) as caught:
+        verifier.verify(sent)
+    assert str(caught.value.__cause__) == "its key is retired"
+
+
+def test_no_more_than_so_many_tokens_are_remembered_and_none_that_was_refused(
+    verifier, monkeypatch
+) -> None:
+    monkeypatch.setattr(tokens, "KNOWN_TOKENS_MAX", 3)
+    for number in range(9):
+        verifier.verify(token(jti=f"j{number}"))
+        with pytest.raises(Unauthenticated):
+            verifier.verify(token(jti=f"j{number}", iss="nobody"))
+    assert len(verifier._known) == 3

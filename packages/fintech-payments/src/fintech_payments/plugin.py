@@ -318,7 +318,12 @@ def fintech_event_handlers(context: AppContext) -> Sequence[EventHandler]:
     projection = PaymentProjection(journal=context.journal, database=context.database)
     alarms = Alarms(context.metrics)
     return [
-        EventHandler(name="payments.read_model", event="payment.*", handle=projection.handle),
+        EventHandler(
+            name="payments.read_model",
+            event="payment.*",
+            handle=projection.handle,
+            stands=projection.stands,
+        ),
         *(
             EventHandler(name=f"payments.alarm:{event}", event=event, handle=alarms.raise_alarm)
             for event in ALARMING

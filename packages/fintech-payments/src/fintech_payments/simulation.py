@@ -689,7 +689,9 @@ WORKLOAD: Final = Workload(
     is_quiet=_is_quiet,
     platform_statements=frozenset(
         {
+            "payments.metadata.standing",
             "payments.open_outcomes",
+            "payments.positions",
             "payments.expired",
             "payments.owner",
             "payments.of_platform",

@@ -72,10 +72,27 @@ async def test_create_and_capture_takes_two_trips_besides_authentication_and_the
             "journal.append",
             "test_ledger.insert",
             "operations.finish",
-            "operations.by_id",
+            "operations.outcome",
             "payments.upsert",
         ),
     ]
+
+
+async def test_the_read_model_is_not_written_again_for_what_it_shows(app: RunningApp) -> None:
+    headers = app.headers(merchant_id=f"mer_{key()[:10]}")
+    await app.deliver_events()
+    answer = await app.post(
+        "/v1/payments", payment(metadata={"shop": "a"}), key=key(), headers=headers
+    )
+    assert answer.status_code == 201
+    app.calls.clear()
+
+    await app.deliver_events()
+
+    sent = [name for call in app.calls for name in call.names]
+    assert "deliveries.insert_settled" in sent
+    assert not {"deliveries.insert", "deliveries.take", "payments.upsert"} & set(sent)
+    assert await listed(app, "metadata=shop:a", headers) == [answer.json()["payment_id"]]
 
 
 @pytest.mark.parametrize("text", ["%00", "order-1017%00", "", "-order", "a b", "a" * 65, "%FF"])

@@ -13,7 +13,7 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
 from fintech_database.engines import EngineUnavailable
@@ -25,6 +25,15 @@ from fintech_database.engines.postgresql_driver import (
     Record,
     error_field,
     pool_postgresql,
+)
+from fintech_database.engines.postgresql_groups import (
+    FIRST_ROWS,
+    Groups,
+    NotTogether,
+    is_write,
+    may_join,
+    placed,
+    run_sequences,
 )
 from fintech_database.forms import Form, Kind
 from fintech_database.limits import Limits
@@ -47,9 +56,6 @@ POOL_CONNECTIONS_MAX: Final = 16
 RETRIES_MAX: Final = 10
 """How often a statement that lost a deadlock is run again."""
 
-_FIRST_ROWS: Final = 1_000
-"""A result up to this is fetched in one trip; a longer one in pieces, counting bytes."""
-
 _SCHEMA_LOCK: Final = 0x66696E74656368
 """Advisory lock of schema changes: concurrent CREATE .. IF NOT EXISTS trip over each other."""
 
@@ -65,6 +71,12 @@ class PostgresqlEngine:
         self._limits = limits
         self._version = version
         self._succeeded_at = time.monotonic()
+        self._groups = Groups(
+            pool,
+            run_alone=self._run_steps,
+            checked=self._checked,
+            seconds=limits.statement_seconds,
+        )
 
     @classmethod
     async def open(cls, url: str, limits: Limits) -> "PostgresqlEngine":
@@ -116,9 +128,21 @@ class PostgresqlEngine:
 
     async def run(self, batch: Sequence[Steps]) -> list[list[Outcome]]:
         """Run every sequence; see ``Engine.run``."""
-        if len(batch) == 1:
-            return [await self._run_steps(batch[0])]
-        return await asyncio.gather(*map(self._run_steps, batch))
+        joining = [steps for steps in batch if may_join(steps)]
+        writing = [steps for steps in joining if any(map(is_write, steps))]
+        reading = [steps for steps in joining if not any(map(is_write, steps))]
+        written, read, alone = await asyncio.gather(
+            self._groups.submit(writing) if writing else _nothing(),
+            self._read(reading) if reading else _nothing(),
+            asyncio.gather(*[self._run_steps(steps) for steps in batch if not may_join(steps)]),
+        )
+        of_writes, of_reads, of_others = iter(written), iter(read), iter(alone)
+        return [
+            next(of_others)
+            if not may_join(steps)
+            else next(of_writes if any(map(is_write, steps)) else of_reads)
+            for steps in batch
+        ]
 
     async def probe(self) -> None:
         """Ask the server for a sign of life, unless it has just given one.
@@ -142,11 +166,28 @@ class PostgresqlEngine:
     async def close(self) -> None:
         """Let statements under way finish, then disconnect."""
         try:
+            await asyncio.wait_for(self._groups.drain(), self._limits.drain_seconds)
             await asyncio.wait_for(self._pool.close(), self._limits.drain_seconds)
         except TimeoutError:
             self._pool.terminate()
 
     # ------------------------------------------------------------------ statements
+
+    async def _read(self, sequences: Sequence[Steps]) -> list[list[Outcome]]:
+        """Run sequences that only read: statements of one text together, or each sequence alone."""
+        try:
+            connection = await self._pool.acquire(timeout=self._limits.statement_seconds)
+            try:
+                answers = await run_sequences(connection, sequences, self._checked)
+            finally:
+                await self._pool.release(connection)
+        except (*POSTGRESQL_LOST, PostgresqlError, NotTogether):
+            return await asyncio.gather(*map(self._run_steps, sequences))
+        self._succeeded_at = time.monotonic()
+        return answers
+
+    def _checked(self, rows: Sequence[Mapping[str, object]]) -> Outcome:
+        return _Rows(self._limits).add_rows(rows)
 
     async def _run_steps(self, steps: Steps) -> list[Outcome]:
         if not steps:
@@ -195,7 +236,8 @@ class PostgresqlEngine:
     async def _run_form(
         self, connection: PostgresqlConnection, form: Form, params: tuple[Value, ...]
     ) -> Outcome:
-        sql, values = _bind(form, params)
+        sql, _ = placed(form, tuple(map(type, params)))
+        values: list[Value] = [value for value in params if value is not None]
         if form.kind is Kind.READ:
             return await self._fetch(connection, sql, values)
         if form.kind is Kind.SCHEMA:
@@ -209,35 +251,23 @@ class PostgresqlEngine:
     async def _fetch(
         self, connection: PostgresqlConnection, sql: str, values: list[Value]
     ) -> Outcome:
-        bounded = f"SELECT * FROM ({sql}\n) AS bounded LIMIT {_FIRST_ROWS + 1}"  # noqa: S608 - whole
+        bounded = f"SELECT * FROM ({sql}\n) AS bounded LIMIT {FIRST_ROWS + 1}"  # noqa: S608 - whole
         records = await connection.fetch(bounded, *values)
-        if len(records) <= _FIRST_ROWS:
+        if len(records) <= FIRST_ROWS:
             return _Rows(self._limits).add(records)
         rows = _Rows(self._limits)
         outcome = Outcome()
         async with connection.transaction(readonly=True):
             cursor = await connection.cursor(sql, *values)
-            while records := await cursor.fetch(_FIRST_ROWS):
+            while records := await cursor.fetch(FIRST_ROWS):
                 outcome = rows.add(records)
                 if outcome.error is not None:
                     break
         return outcome
 
 
-def _bind(form: Form, params: tuple[Value, ...]) -> tuple[str, list[Value]]:
-    """The text with typed ``$n`` for every value, and the values."""
-    if not params:
-        return form.pieces[0], []
-    parts = [form.pieces[0]]
-    values: list[Value] = []
-    for value, piece in zip(params, form.pieces[1:], strict=True):
-        if value is None:
-            parts.append("NULL")
-        else:
-            values.append(value)
-            parts.append(f"${len(values)}::{'text' if type(value) is str else 'bigint'}")
-        parts.append(piece)
-    return "".join(parts), values
+async def _nothing() -> list[list[Outcome]]:
+    return []
 
 
 class _Rows:
@@ -250,10 +280,17 @@ class _Rows:
 
     def add(self, records: Sequence[Record]) -> Outcome:
         """Add rows; the outcome so far."""
+        rows: list[dict[str, object]] = []
         for record in records:
             row = dict(record.items())
             if len(row) < len(record):
                 return failed("unsupported", "two columns of the result have one name")
+            rows.append(row)
+        return self.add_rows(rows)
+
+    def add_rows(self, rows: Sequence[Mapping[str, object]]) -> Outcome:
+        """Add rows whose columns have names of their own; the outcome so far."""
+        for row in rows:
             for value in row.values():
                 kind = type(value)
                 if kind is str:

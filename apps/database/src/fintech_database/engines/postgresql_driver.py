@@ -17,6 +17,7 @@ class Record(Protocol):
     """A row: a sequence of values that also knows their names."""
 
     def __len__(self) -> int: ...
+    def __getitem__(self, position: int) -> object: ...
     def items(self) -> Iterator[tuple[str, object]]:
         """Names and values in the order of the columns."""
         ...
@@ -45,6 +46,10 @@ class PostgresqlConnection(Protocol):
         """Run a statement; all its rows."""
         ...
 
+    async def fetchmany(self, query: str, args: Sequence[Sequence[Value]]) -> list[Record]:
+        """Run a statement with each of many values in one trip; all rows, in that order."""
+        ...
+
     async def fetchval(self, query: str, *args: Value) -> object:
         """Run a statement; the first value of its first row."""
         ...
@@ -61,6 +66,10 @@ class PostgresqlConnection(Protocol):
 
     async def close(self) -> None:
         """Disconnect."""
+        ...
+
+    def terminate(self) -> None:
+        """Disconnect at once; the server rolls back."""
         ...
 
 

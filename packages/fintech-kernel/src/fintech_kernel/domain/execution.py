@@ -5,13 +5,14 @@ the same inserts and then uses only the rows that stand there; so it does not ma
 """
 
 import asyncio
-import json
 import random
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
+import orjson
 from fintech_dbclient import Database, Result, Row, Statement, UniqueViolation
 from loguru import logger
 
@@ -96,7 +97,7 @@ class OperationRecord:
     def from_row(cls, row: Row) -> "OperationRecord":
         """Decode a row."""
         columns: dict[str, Any] = dict(row)
-        request: dict[str, Any] = json.loads(columns["request"] or BLANKED_REQUEST)
+        request: dict[str, Any] = orjson.loads(columns["request"] or BLANKED_REQUEST)
         actor: dict[str, Any] = request["actor"]
         return cls(
             operation_id=columns["operation_id"],
@@ -116,7 +117,7 @@ class OperationRecord:
             lease_until=columns["lease_until"],
             attempts=columns["attempts"],
             next_run_at=columns["next_run_at"],
-            result=json.loads(columns["result"]) if columns["result"] else None,
+            result=orjson.loads(columns["result"]) if columns["result"] else None,
             created_at=columns["created_at"],
             finished_at=columns["finished_at"],
         )
@@ -252,9 +253,11 @@ class Execution:
             TooManyChanges: the stream is full; let it escape, and it is recorded.
             OutcomeUnknown: the database did not answer in time.
         """
-        appended, results = await self._append(stream, self.key(step), decide, writes)
-        await self._drive(list(writes(appended)), results)
-        return appended
+        standing = await self._append(
+            stream, self.key(step), decide, lambda appended: _Following(parts=writes(appended))
+        )
+        await self._drive(standing.following, standing.results)
+        return standing.appended
 
     async def conclude(
         self,
@@ -273,14 +276,14 @@ class Execution:
             Superseded: another executor holds the operation now.
             RaceLost, TooManyChanges, OutcomeUnknown: as ``append``.
         """
-        appended, results = await self._append(
+        standing = await self._append(
             stream,
             f"{step_of or self.operation_id}:{step}",
             decide,
             lambda appended: self._closing(complete(appended)),
         )
-        finished = await self._close(complete(appended), results)
-        return replace(finished, entries=appended.entries)
+        finished = await self._close(standing.following, standing.results)
+        return replace(finished, entries=standing.appended.entries)
 
     async def finish(self, completion: Completion) -> Finished:
         """Roll forward and finish where nothing is left to append.
@@ -288,7 +291,7 @@ class Execution:
         Raises:
             Superseded: another executor holds the operation now.
         """
-        return await self._close(completion, ())
+        return await self._close(self._closing(completion), ())
 
     async def conclude_refused(self, refusal: Refusal, *, step: str = "decide") -> Finished:
         """Record a refusal that has no stream of its own (entry 1 of the operation's) and finish."""
@@ -305,13 +308,14 @@ class Execution:
         stream: Stream,
         step_key: str,
         decide: Callable[[Stream], Sequence[Draft]],
-        follow: Callable[[Appended], Sequence[Write | Statement]],
-    ) -> tuple[Appended, Sequence[Result]]:
-        """Return the rows of the step, and the results of what travelled behind them."""
+        follow: Callable[[Appended], "_Following"],
+    ) -> "_Standing":
+        """Return the rows of the step, what follows them, and what is done of it."""
         for _ in range(RACES_MAX):
             standing = stream.step(step_key)
             if standing:
-                return Appended(entries=standing, stream=stream), ()
+                appended = Appended(entries=standing, stream=stream)
+                return _Standing(appended=appended, following=follow(appended), results=())
             if stream.is_full and not stream.has_operation(step_key.partition(":")[0]):
                 raise TooManyChanges(entries=len(stream.entries))
             entries = stream.next_entries(
@@ -323,11 +327,12 @@ class Execution:
             )
             insert = queries.append_entries([entry.columns() for entry in entries])
             appended = Appended(entries=entries, stream=stream.followed_by(entries))
-            behind = [_statement(part) for part in follow(appended)]
+            following = follow(appended)
+            behind = [_statement(part) for part in following.parts]
             results = await self.database.run([insert, *behind])
             error = results[0].error
             if error is None:
-                return appended, results[1:]
+                return _Standing(appended=appended, following=following, results=results[1:])
             if not isinstance(error, UniqueViolation):
                 raise error
             stream = await self._read_again(stream.stream_id, step_key)
@@ -354,41 +359,39 @@ class Execution:
             by_stream = await self.database.execute(queries.entries_of_stream(stream_id))
         return Stream.from_rows(stream_id, by_stream.unwrap().rows)
 
-    def _closing(self, completion: Completion) -> list[Write | Statement]:
-        return [
-            *completion.writes,
-            queries.finish_operation(
-                operation_id=self.operation_id,
-                nonce=self.record.nonce,
-                state=completion.state.value,
-                result=canonical_json(completion.result),
-                finished_at=self.clock.now_milliseconds(),
+    def _closing(self, completion: Completion) -> "_Following":
+        return _Following(
+            parts=(
+                *completion.writes,
+                queries.finish_operation(
+                    operation_id=self.operation_id,
+                    nonce=self.record.nonce,
+                    state=completion.state.value,
+                    result=canonical_json(completion.result),
+                    finished_at=self.clock.now_milliseconds(),
+                ),
+                queries.operation_outcome(self.operation_id),
+                *completion.read_models,
             ),
-            queries.operation_by_id(self.operation_id),
-            *completion.read_models,
-        ]
+            read_back=len(completion.writes) + 1,
+        )
 
-    async def _close(self, completion: Completion, results: Sequence[Result]) -> Finished:
-        read_back = len(completion.writes) + 1
-        closed = await self._drive(self._closing(completion), results, optional_after=read_back)
-        record = OperationRecord.from_row(closed[read_back].rows[0])
-        if not record.is_finished:
+    async def _close(self, closing: "_Following", results: Sequence[Result]) -> Finished:
+        closed = await self._drive(closing, results)
+        outcome: dict[str, Any] = dict(closed[closing.read_back].rows[0])
+        if outcome["nonce"] != queries.done_nonce(self.operation_id):
             raise Superseded
-        return Finished(state=record.state, result=record.result or {})
+        return Finished(
+            state=OperationState(outcome["state"]),
+            result=orjson.loads(outcome["result"]) if outcome["result"] else {},
+        )
 
-    async def _drive(
-        self,
-        parts: Sequence[Write | Statement],
-        results: Sequence[Result],
-        *,
-        optional_after: int | None = None,
-    ) -> list[Result]:
+    async def _drive(self, following: "_Following", results: Sequence[Result]) -> list[Result]:
         """Drive writes and statements to their end, going on behind what an earlier attempt did.
 
-        ``results`` are of the first trip, empty where there was none. What stands behind the position
-        ``optional_after`` may fail without consequence.
+        ``results`` are of the first trip, empty where there was none.
         """
-        done: list[Result] = []
+        parts, done = following.parts, list[Result]()
         while len(done) < len(parts):
             if not results:
                 remaining = [_statement(part) for part in parts[len(done) :]]
@@ -398,7 +401,7 @@ class Execution:
                 results = ()
                 if isinstance(part, Write) and isinstance(result.error, UniqueViolation):
                     await self._confirm(part)
-                elif optional_after is not None and len(done) > optional_after:
+                elif len(done) > following.read_back:
                     logger.warning("read model not written", statement=result.error.statement)
                 else:
                     raise result.error
@@ -412,6 +415,27 @@ class Execution:
         missing = [row for row in write.expected if dict(row) not in standing]
         if missing:
             raise InvariantBroken(f"{write.statement.name}: other rows stand under the same keys")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Following:
+    """What follows the rows of a step, in order; a function of them, worked out once.
+
+    ``read_back`` is the position of the finished operation's outcome: what stands behind it may fail
+    without consequence. Where nothing is finished, nothing may.
+    """
+
+    parts: Sequence[Write | Statement]
+    read_back: int = sys.maxsize
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Standing:
+    """The rows that stand for a step, what follows them, and the results of what travelled with them."""
+
+    appended: Appended
+    following: _Following
+    results: Sequence[Result]
 
 
 def _statement(part: Write | Statement) -> Statement:

@@ -76,6 +76,7 @@ class JobRunner:
         while not self._stopping:
             waker.clear()
             self._on_run(job.name, await run_once(job))
+            await asyncio.sleep(job.rest_seconds)
             pause = job.every_seconds * self._jitter.uniform(0.9, 1.1)
             try:
                 async with asyncio.timeout(pause):

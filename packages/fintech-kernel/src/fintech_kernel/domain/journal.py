@@ -5,11 +5,11 @@ An entry is a decision made durable: state change, audit record and outgoing eve
 (``operation:step``) makes a step happen once, whoever runs it.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
 from fintech_dbclient import Database, Row, Statement, Value
 
 from fintech_kernel.canonical import Json, canonical_json, sha256_hex
@@ -59,8 +59,8 @@ class Entry:
             stream_id=_text(row, "stream_id"),
             seq=_number(row, "seq"),
             type=_text(row, "type"),
-            data=json.loads(_text(row, "data")),
-            actor=json.loads(_text(row, "actor")),
+            data=orjson.loads(_text(row, "data")),
+            actor=orjson.loads(_text(row, "actor")),
             request_id=_text(row, "request_id"),
             occurred_at=_number(row, "occurred_at"),
             previous_hash=_text(row, "previous_hash"),
@@ -100,19 +100,15 @@ class Entry:
 
     def computed_hash(self) -> str:
         """Return the hash that this entry must carry: over its place, content and predecessor."""
-        return sha256_hex(
-            canonical_json(
-                [
-                    self.entry_id,
-                    self.step_key,
-                    self.type,
-                    self.data,
-                    self.actor,
-                    self.request_id,
-                    self.occurred_at,
-                    self.previous_hash,
-                ]
-            )
+        return _hash_of(
+            self.entry_id,
+            self.step_key,
+            self.type,
+            self.data,
+            self.actor,
+            self.request_id,
+            self.occurred_at,
+            self.previous_hash,
         )
 
 
@@ -204,21 +200,27 @@ class Stream:
         placed: list[Entry] = []
         for index, draft in enumerate(drafts):
             seq = len(self.entries) + index + 1
-            unhashed = Entry(
-                entry_id=f"{self.stream_id}:{seq}",
-                step_key=step_key if index == 0 else f"{step_key}:{index}",
-                stream_id=self.stream_id,
-                seq=seq,
-                type=draft.type,
-                data=draft.data,
-                actor=actor,
-                request_id=request_id,
-                occurred_at=occurred_at,
-                previous_hash=previous,
-                hash="",
+            entry_id = f"{self.stream_id}:{seq}"
+            key = step_key if index == 0 else f"{step_key}:{index}"
+            entry_hash = _hash_of(
+                entry_id, key, draft.type, draft.data, actor, request_id, occurred_at, previous
             )
-            previous = unhashed.computed_hash()
-            placed.append(replace(unhashed, hash=previous))
+            placed.append(
+                Entry(
+                    entry_id=entry_id,
+                    step_key=key,
+                    stream_id=self.stream_id,
+                    seq=seq,
+                    type=draft.type,
+                    data=draft.data,
+                    actor=actor,
+                    request_id=request_id,
+                    occurred_at=occurred_at,
+                    previous_hash=previous,
+                    hash=entry_hash,
+                )
+            )
+            previous = entry_hash
         return tuple(placed)
 
 
@@ -238,10 +240,15 @@ class Journal:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def rows(self, merchant_id: str, object_id: str) -> Sequence[Row]:
+        """Return the rows of an object's stream, as they stand and in any order."""
+        result = await self._database.execute(stream_statement(merchant_id, object_id))
+        return result.rows
+
     async def stream(self, merchant_id: str, object_id: str) -> Stream:
         """Return an object's stream; empty where there is none."""
-        result = await self._database.execute(stream_statement(merchant_id, object_id))
-        return Stream.from_rows(stream_id_of(merchant_id, object_id), result.rows)
+        rows = await self.rows(merchant_id, object_id)
+        return Stream.from_rows(stream_id_of(merchant_id, object_id), rows)
 
     async def existing(self, merchant_id: str, object_id: str) -> Stream:
         """Return an object's stream.
@@ -253,6 +260,11 @@ class Journal:
         if not stream.exists:
             raise NotFound
         return stream
+
+
+def _hash_of(*content: Json) -> str:
+    """Return the hash over an entry's place, content and predecessor, in this order."""
+    return sha256_hex(canonical_json(content))
 
 
 def _text(row: Row, column: str) -> str:

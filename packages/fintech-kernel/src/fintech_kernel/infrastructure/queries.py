@@ -67,6 +67,15 @@ def operation_by_id(operation_id: str) -> Statement:
     )
 
 
+def operation_outcome(operation_id: str) -> Statement:
+    """Read what became of an operation: no more than its finisher must see."""
+    return Statement(
+        name="operations.outcome",
+        sql="SELECT nonce, state, result FROM operations WHERE operation_id = ?",
+        params=(operation_id,),
+    )
+
+
 def take_over_operation(
     *, held_nonce: str, nonce: str, lease_until: int, attempts: int
 ) -> Statement:
@@ -213,6 +222,16 @@ def insert_deliveries(rows: Sequence[tuple[Value, ...]]) -> Statement:
     values = repeated("(?, ?, ?, ?, ?, 'pending', ?, 0, 0, ?, '')", len(rows))
     return Statement(
         name="deliveries.insert",
+        sql="INSERT INTO deliveries (" + _DELIVERY_COLUMNS + ") VALUES " + values,
+        params=tuple(value for row in rows for value in row),
+    )
+
+
+def insert_settled_deliveries(rows: Sequence[tuple[Value, ...]]) -> Statement:
+    """Insert deliveries of which nothing is left to do: all or none."""
+    values = repeated("(?, ?, ?, ?, ?, 'done', ?, 0, 0, ?, '')", len(rows))
+    return Statement(
+        name="deliveries.insert_settled",
         sql="INSERT INTO deliveries (" + _DELIVERY_COLUMNS + ") VALUES " + values,
         params=tuple(value for row in rows for value in row),
     )

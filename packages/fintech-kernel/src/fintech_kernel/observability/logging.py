@@ -16,6 +16,7 @@ from pathlib import PurePath
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
+import orjson
 from fintech_dbclient.errors import DatabaseError
 from loguru import logger
 
@@ -114,7 +115,11 @@ def _template(record: logging.LogRecord) -> str:
 
 def json_line(record: "Record") -> str:
     """Return a record as it stands in the log."""
-    return json.dumps(_line(record), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    line = _line(record)
+    text = orjson.dumps(line)
+    if text.isascii():
+        return text.decode()
+    return json.dumps(line, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
 def _plain_line(record: "Record") -> str:

@@ -13,8 +13,11 @@ would see every merchant.
 
 import base64
 import binascii
+import hashlib
 import re
+from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import jwt
@@ -32,6 +35,9 @@ from fintech_kernel.strict_json import NotStrictJson, SentJson, parse_strict_jso
 
 TOKEN_CHARACTERS_MAX: Final = 4_096
 """Longest token that is looked at."""
+
+KNOWN_TOKENS_MAX: Final = 4_096
+"""Verified tokens that are remembered, by their digest: about 2 kB each."""
 
 CLOCK_LEEWAY_SECONDS: Final = 30
 """How far the issuer's clock and ours may be apart."""
@@ -72,20 +78,41 @@ class TokenVerifier:
         self._audience = settings.jwt_audience
         self._lifetime_seconds_max = settings.jwt_lifetime_seconds
         self._clock = clock
+        self._known: OrderedDict[bytes, _KnownToken] = OrderedDict()
 
     def verify(self, token: str) -> AccessToken:
         """Return what a token says.
 
+        A client sends one token with many requests. What its bytes say never changes, so it is worked out
+        once (0.1 ms of CPU, with EdDSA 0.3); the clock, and the end of its key, are looked at every time.
+
         Raises:
             Unauthenticated: for every fault alike; ``__cause__`` says which.
         """
+        digest = hashlib.sha256(token.encode(errors="replace")).digest()
+        known = self._known.get(digest)
         try:
-            key, claims = self._signed_claims(token)
-            self._check_times(claims)
-            self._check_names(claims)
-            return _access_token(claims, key)
+            if known is None:
+                known = self._verified(token)
+                self._remember(digest, known)
+            else:
+                self._known.move_to_end(digest)
+            _check_in_use(known.key, self._now())
+            self._check_times(known.claims)
         except TokenRejected as reason:
             raise Unauthenticated(Unauthenticated.code) from reason
+        return known.says
+
+    def _verified(self, token: str) -> "_KnownToken":
+        key, claims = self._signed_claims(token)
+        self._check_times(claims)
+        self._check_names(claims)
+        return _KnownToken(key, claims, _access_token(claims, key))
+
+    def _remember(self, digest: bytes, known: "_KnownToken") -> None:
+        self._known[digest] = known
+        if len(self._known) > KNOWN_TOKENS_MAX:
+            self._known.popitem(last=False)
 
     def _signed_claims(self, token: str) -> tuple[TokenKey, Mapping[str, SentJson]]:
         header, payload, signature = parts_of(token)
@@ -105,8 +132,7 @@ class TokenVerifier:
             raise TokenRejected("kid names no key of ours")
         if header["alg"] != key.algorithm:
             raise TokenRejected("alg is not its key's")
-        if key.is_retired(self._now()):
-            raise TokenRejected("its key is retired")
+        _check_in_use(key, self._now())
         return key
 
     def _now(self) -> int:
@@ -138,6 +164,15 @@ class TokenVerifier:
             and all(isinstance(name, str) for name in audience)
             and self._audience in audience
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _KnownToken:
+    """A token that was verified: its key, and what its bytes say."""
+
+    key: TokenKey
+    claims: Mapping[str, SentJson]
+    says: AccessToken
 
 
 class TokenIssuer:
@@ -236,6 +271,11 @@ def json_object(raw: bytes, name: str) -> Mapping[str, SentJson]:
     if not isinstance(value, dict):
         raise TokenRejected(f"{name} is not an object")
     return value
+
+
+def _check_in_use(key: TokenKey, now: int) -> None:
+    if key.is_retired(now):
+        raise TokenRejected("its key is retired")
 
 
 def _access_token(claims: Mapping[str, SentJson], key: TokenKey) -> AccessToken:

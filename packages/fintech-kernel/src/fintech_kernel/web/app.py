@@ -63,6 +63,7 @@ from fintech_kernel.web.admission import OnDenied
 from fintech_kernel.web.background import background_jobs, job_counter
 from fintech_kernel.web.middleware import install_middleware
 from fintech_kernel.web.openapi import install_openapi
+from fintech_kernel.web.prefixes import Prefixes
 from fintech_kernel.web.problems import ProblemHandlers
 from fintech_kernel.web.route_rules import route_faults
 
@@ -403,18 +404,19 @@ def _mount_routes(app: FastAPI, host: PluginHost, context: AppContext) -> None:
         StartupFault: all routes that break a rule, where the host is not patient.
     """
     checks = [_database_check(context.database), *host.health_checks(context)]
-    app.include_router(health.health_router(checks))
-    app.include_router(operations.operations_router())
-    app.include_router(audit.audit_router())
-    app.include_router(auth.auth_router())
-    app.include_router(auth.jwks_router())
+    prefixes = Prefixes(app)
+    prefixes.include(health.health_router(checks))
+    prefixes.include(operations.operations_router())
+    prefixes.include(audit.audit_router())
+    prefixes.include(auth.auth_router())
+    prefixes.include(auth.jwks_router())
     public = [*health.PUBLIC, *auth.PUBLIC]
     credentials = _client_credentials(context)
     if credentials is not None:
-        app.include_router(token_grants.token_router(credentials))
+        prefixes.include(token_grants.token_router(credentials))
         public += token_grants.PUBLIC
     if context.settings.metrics_served:
-        app.include_router(metrics.metrics_router(context.metrics))
+        prefixes.include(metrics.metrics_router(context.metrics))
         public += metrics.PUBLIC
     app.openapi_tags = [
         {"name": "health", "description": "Whether the process runs and can serve."},
@@ -425,9 +427,10 @@ def _mount_routes(app: FastAPI, host: PluginHost, context: AppContext) -> None:
     for declared in host.routes(context):
         mount = cast("RouteMount", declared.item)
         prefix = declared.plugin.manifest.route_prefix + mount.prefix
-        app.include_router(mount.router, prefix=prefix, tags=[mount.tag])
+        prefixes.include(mount.router, prefix=prefix, tag=mount.tag)
         app.openapi_tags.append({"name": mount.tag, "description": mount.tag_description})
         public += mount.public
+    prefixes.mount()
     host.note(
         route_faults(
             app,

@@ -5,9 +5,10 @@ checks the permission and returns the ``Actor``. The application finds it by wal
 refuses to start with a route that neither requires a permission nor is listed public.
 """
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
@@ -21,13 +22,23 @@ from fintech_kernel.web.admission import admit
 from fintech_kernel.web.context import context_of, known_actor, remember_actor
 
 _SCHEME: Final = "bearer"
+_BESIDE: Final = "fintech.read_beside"
+
+
+Reading = Callable[[str], Coroutine[Any, Any, Any]]
+"""Reads something of a merchant."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequiresPermission:
-    """A dependency: authenticates, and requires one permission."""
+    """A dependency: authenticates, and requires one permission.
+
+    ``beside`` reads what the route will need of the principal's own merchant in the trip that
+    authentication takes anyway; the route finds it with ``read_beside``.
+    """
 
     permission: str
+    beside: Reading | None = None
 
     async def __call__(self, request: Request) -> Actor:
         """Return the principal.
@@ -37,7 +48,7 @@ class RequiresPermission:
             Forbidden: the principal lacks the permission.
             NotApplied: the database did not say whether the token still counts.
         """
-        actor = known_actor(request) or await _authenticated(request)
+        actor = known_actor(request) or await _authenticated(request, self.beside)
         try:
             context_of(request).permissions.require(actor, self.permission)
         except Forbidden:
@@ -46,9 +57,15 @@ class RequiresPermission:
         return actor
 
 
-def requires(permission: str) -> RequiresPermission:
+def requires(permission: str, *, beside: Reading | None = None) -> RequiresPermission:
     """Return the dependency that requires ``permission`` (``resource:action``)."""
-    return RequiresPermission(permission)
+    return RequiresPermission(permission, beside)
+
+
+def read_beside(request: Request, merchant_id: str) -> Awaitable[Any] | None:
+    """Return what was read of a merchant beside authentication; None where nothing was, or of another."""
+    found: tuple[str, asyncio.Task[Any]] | None = request.scope.get(_BESIDE)
+    return found[1] if found is not None and found[0] == merchant_id else None
 
 
 def permissions_required(dependant: Dependant) -> tuple[str, ...]:
@@ -64,10 +81,16 @@ def requirements(dependant: Dependant) -> Iterator[RequiresPermission]:
         yield from requirements(inner)
 
 
-async def _authenticated(request: Request) -> Actor:
+async def _authenticated(request: Request, beside: Reading | None) -> Actor:
+    def begin(merchant_id: str) -> None:
+        if beside is not None:
+            task = asyncio.create_task(beside(merchant_id))
+            task.add_done_callback(_retrieve)
+            request.scope[_BESIDE] = (merchant_id, task)
+
     try:
         token = _bearer_token(request.headers.getlist("authorization"))
-        actor = await context_of(request).access.authenticate(token)
+        actor = await context_of(request).access.authenticate(token, beside=begin)
     except TokenRejected as reason:
         logger.debug("token refused", reason=str(reason))
         raise Unauthenticated(Unauthenticated.code) from reason
@@ -78,6 +101,12 @@ async def _authenticated(request: Request) -> Actor:
     note_principal(actor.subject, actor.merchant_id)
     admit(request, actor)
     return actor
+
+
+def _retrieve(task: "asyncio.Task[Any]") -> None:
+    """Mark what a read raised as seen: a request that is refused never asks for it."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _bearer_token(values: Sequence[str]) -> str:

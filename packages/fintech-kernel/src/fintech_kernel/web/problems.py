@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fintech_dbclient.errors import DatabaseError, NotApplied
@@ -383,4 +384,8 @@ def problem_response(
 
 def json_bytes(value: object) -> bytes:
     """Return a value as compact JSON in UTF-8."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # keys that are no text, a lone surrogate: said, or refused, as Python does
+        pass
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

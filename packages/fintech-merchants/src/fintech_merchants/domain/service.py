@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from fintech_dbclient import Database
+from fintech_dbclient import Database, Row
 from fintech_kernel.canonical import Json
 from fintech_kernel.clock import Clock
 from fintech_kernel.contracts.merchants import MerchantProfile, PricingRule, SettlementSchedule
 from fintech_kernel.domain.actors import Actor
 from fintech_kernel.domain.codec import to_json
 from fintech_kernel.domain.execution import REFUSED
-from fintech_kernel.domain.journal import Journal, Stream
+from fintech_kernel.domain.journal import Journal, Stream, stream_id_of
 from fintech_kernel.domain.operations import Answer, IdempotentCall, OperationCall, Operations
 from fintech_kernel.domain.outlook import outlook
 from fintech_kernel.errors import InvalidRequest, NotFound
@@ -41,6 +41,9 @@ from fintech_merchants.domain.model import Merchant, PricingVersion
 from fintech_merchants.domain.views import entry_view, listed_view, pending_view, preview_view
 from fintech_merchants.infrastructure import queries
 from fintech_merchants.infrastructure.queries import MerchantFilter
+
+FOLDED_MAX: Final = 4_096
+"""Merchants whose fold is kept, about 2 kB each; then it starts afresh."""
 
 CREATE: Final = "merchants.create"
 VERIFY: Final = "merchants.verify"
@@ -110,11 +113,25 @@ class MerchantStreams:
     def __init__(self, *, journal: Journal, clock: Clock) -> None:
         self._journal = journal
         self._clock = clock
+        self._folded: dict[tuple[str, ...], Merchant | None] = {}
 
     async def profile(self, merchant_id: str) -> MerchantProfile | None:
         """Return the merchant as of now, or None where there is none."""
-        merchant = fold_merchant(await self._journal.stream(merchant_id, merchant_id))
+        merchant = self._fold(merchant_id, await self._journal.rows(merchant_id, merchant_id))
         return merchant.profile(self._clock.now_milliseconds()) if merchant else None
+
+    def _fold(self, merchant_id: str, rows: Sequence[Row]) -> Merchant | None:
+        """Fold what was read, unless that was done: the hashes of its entries say what they are.
+
+        The stream is read for every profile; decoding its entries took a tenth of a payment's CPU.
+        """
+        hashes = tuple(str(row["hash"]) for row in rows)
+        if hashes not in self._folded:
+            if len(self._folded) >= FOLDED_MAX:
+                self._folded.clear()
+            stream = Stream.from_rows(stream_id_of(merchant_id, merchant_id), rows)
+            self._folded[hashes] = fold_merchant(stream)
+        return self._folded[hashes]
 
 
 class Merchants:

@@ -9,7 +9,7 @@ from fintech_kernel.domain.operations import IdempotentCall
 from fintech_kernel.errors import NotFound
 from fintech_kernel.money import Money
 from fintech_kernel.web.answers import answer_response, json_response
-from fintech_kernel.web.authentication import requires
+from fintech_kernel.web.authentication import read_beside, requires
 from fintech_kernel.web.idempotency import idempotency
 from fintech_kernel.web.pagination import Page, page, page_body
 from fintech_kernel.web.schemas import (
@@ -60,13 +60,14 @@ def build_router(payments: Payments) -> APIRouter:
     async def create_payment(
         request: Request,
         body: CreatePaymentBody,
-        actor: Annotated[Actor, Depends(requires(CREATE))],
+        actor: Annotated[Actor, Depends(requires(CREATE, beside=payments.profile))],
         call: Call,
     ) -> Response:
         """Authorize a payment, and capture it at once unless ``capture`` is ``manual``.
 
         Answers 202 while the processor's answer is not known; the payment is ``pending`` then.
         """
+        merchant_id = actor.merchant_for(body.merchant_id)
         answer = await payments.create(
             NewPayment(
                 amount=Money(amount=body.amount, currency=body.currency),
@@ -76,9 +77,10 @@ def build_router(payments: Payments) -> APIRouter:
                 reference=body.reference or "",
                 metadata=body.metadata,
             ),
-            merchant_id=actor.merchant_for(body.merchant_id),
+            merchant_id=merchant_id,
             actor=actor,
             call=call,
+            profile=read_beside(request, merchant_id),
         )
         return answer_response(request, answer)
 

@@ -1,5 +1,6 @@
 """The read model of payments: what lists are served from, never what is decided on."""
 
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from fintech_dbclient import Database, Statement
@@ -7,6 +8,7 @@ from fintech_kernel.canonical import canonical_json
 from fintech_kernel.domain.journal import Entry, Journal
 
 from fintech_payments.domain import decisions, schedule
+from fintech_payments.domain.events import PaymentCreated
 from fintech_payments.domain.history import fold_payment
 from fintech_payments.domain.model import Payment
 from fintech_payments.domain.views import payment_view
@@ -50,6 +52,38 @@ class PaymentProjection:
     def __init__(self, *, journal: Journal, database: Database) -> None:
         self._journal = journal
         self._database = database
+
+    async def stands(self, entries: Sequence[Entry]) -> Collection[str]:
+        """Return the entries that the read model shows already, as it does where nothing was lost.
+
+        A row at an entry's position or behind it was written from all that stood before; of a creation its
+        pairs must stand, too.
+        """
+        pairs = {
+            entry.entry_id: queries.pairs_of(entry.object_id, entry.data["metadata"])
+            for entry in entries
+            if entry.type == PaymentCreated.type
+        }
+        statements = [
+            queries.payment_positions(
+                merchant_ids=sorted({entry.merchant_id for entry in entries}),
+                payment_ids=sorted({entry.object_id for entry in entries}),
+            )
+        ]
+        wanted = [key for each in pairs.values() for key, _ in each]
+        if wanted:
+            statements.append(queries.standing_pairs(wanted))
+        shown, *found = [result.unwrap() for result in await self._database.run(statements)]
+        positions = {str(row["payment_id"]): int(str(row["seq"])) for row in shown.rows}
+        standing = {
+            (str(row["pair_key"]), str(row["value"])) for result in found for row in result.rows
+        }
+        return {
+            entry.entry_id
+            for entry in entries
+            if positions.get(entry.object_id, 0) >= entry.seq
+            and standing.issuperset(pairs.get(entry.entry_id, ()))
+        }
 
     async def handle(self, entry: Entry) -> None:
         """Handle any entry of a payment's stream."""

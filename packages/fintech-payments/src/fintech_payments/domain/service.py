@@ -5,7 +5,7 @@ told in ``workflows``.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,21 +90,29 @@ class Payments:
     # --- requests: everything that is not the client's is read here, before the claim, and frozen
 
     async def create(
-        self, new: NewPayment, *, merchant_id: str, actor: Actor, call: IdempotentCall
+        self,
+        new: NewPayment,
+        *,
+        merchant_id: str,
+        actor: Actor,
+        call: IdempotentCall,
+        profile: Awaitable[MerchantProfile | None] | None = None,
     ) -> Answer:
         """Take a payment: authorize it, and capture it where capture is automatic.
+
+        ``profile`` is the merchant's as it is being read for this request already (``self.profile``).
 
         Raises:
             NotFound: there is no such merchant.
         """
-        profile = await self._profile(merchant_id)
+        frozen = await (profile or self.profile(merchant_id))
         now = self._clock.now_milliseconds()
         processor = self._processors.of_method(new.method)
         command = CreatePayment(
             payment_id=self._identifiers.new("pay"),
             merchant_id=merchant_id,
-            merchant_is_active=profile is None or profile.status is MerchantStatus.ACTIVE,
-            merchant_currencies=profile.currencies if profile else None,
+            merchant_is_active=frozen is None or frozen.status is MerchantStatus.ACTIVE,
+            merchant_currencies=frozen.currencies if frozen else None,
             amount=new.amount,
             capture=new.capture,
             method=new.method,
@@ -114,11 +122,11 @@ class Payments:
             reference=new.reference,
             metadata=new.metadata,
             pricing=fees.applicable_rule(
-                profile.pricing if profile else (),
+                frozen.pricing if frozen else (),
                 currency=new.amount.currency,
                 method=new.method,
             ),
-            settlement_delay_days=profile.settlement_delay_days if profile else 0,
+            settlement_delay_days=frozen.settlement_delay_days if frozen else 0,
             requested_at=now,
             expires_at=now + self._authorization_days * MILLISECONDS_PER_DAY,
         )
@@ -249,7 +257,12 @@ class Payments:
         stream = await self._journal.existing(merchant_id, payment_id)
         await self._inquiry.before_operation(stream)
 
-    async def _profile(self, merchant_id: str) -> MerchantProfile | None:
+    async def profile(self, merchant_id: str) -> MerchantProfile | None:
+        """Return what a payment freezes of its merchant; None where payments run without merchants.
+
+        Raises:
+            NotFound: there is no such merchant.
+        """
         if self._merchants is None:
             return None
         profile = await self._merchants.profile(merchant_id)

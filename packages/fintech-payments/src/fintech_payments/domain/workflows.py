@@ -25,7 +25,7 @@ from fintech_kernel.domain.execution import (
     refused,
 )
 from fintech_kernel.domain.journal import Entry, Stream, stream_id_of, stream_statement
-from fintech_kernel.errors import TryAgainLater
+from fintech_kernel.errors import InvariantBroken, TryAgainLater
 from loguru import logger
 
 from fintech_payments.domain import decisions, disputes, events, postings
@@ -43,7 +43,7 @@ from fintech_payments.domain.commands import (
 from fintech_payments.domain.errors import ReferenceExists, ReferenceExistsWithDifferentAmount
 from fintech_payments.domain.events import CaptureMode, Effect, PaymentEvent
 from fintech_payments.domain.history import CODEC, drafts, fold_payment
-from fintech_payments.domain.model import OpenOutcome, Payment
+from fintech_payments.domain.model import OpenOutcome, Payment, evolve
 from fintech_payments.domain.projection import FIRST_POSITION, read_models
 from fintech_payments.domain.resolution import Resolution
 from fintech_payments.domain.steps import Step, answer_of, is_definite, may_send
@@ -386,10 +386,12 @@ class PaymentWorkflows:
         dispute_id: str = "",
     ) -> Completion:
         """Return result, ledger legs and read model, as a function of the operation's own rows."""
-        payment = fold_payment(appended.as_written)
+        payment, writes = self._rolled_forward(operation_id, appended)
+        if payment is None:
+            raise InvariantBroken(f"{operation_id} completes a payment without events")
         return Completion(
             result=_result(payment, refund_id, dispute_id),
-            writes=self._writes(operation_id, appended),
+            writes=writes,
             read_models=read_models(
                 payment,
                 seq=appended.entries[-1].seq,
@@ -398,20 +400,33 @@ class PaymentWorkflows:
         )
 
     def _writes(self, operation_id: str, appended: Appended) -> list[Write]:
-        """Return the ledger legs of rows: each event's legs are one insert, named for the operation."""
+        """Return the ledger legs of rows."""
+        return self._rolled_forward(operation_id, appended)[1]
+
+    def _rolled_forward(
+        self, operation_id: str, appended: Appended
+    ) -> tuple[Payment | None, list[Write]]:
+        """Return the payment as the rows left it, and their legs.
+
+        Each event's legs are one insert, named for the operation. The stream is folded once, and the legs
+        taken on the way.
+        """
+        payment: Payment | None = None
         writes: list[Write] = []
-        for entry in appended.entries:
+        appended_ids = {entry.entry_id for entry in appended.entries}
+        for entry in appended.as_written.entries:
             event = CODEC.event(entry)
             if event is None:
                 continue
-            before = appended.stream.until(entry)
-            writes += self._ledger.postings(
-                operation_id=operation_id,
-                merchant_id=entry.merchant_id,
-                recorded_at=entry.occurred_at,
-                legs=postings.legs_of(fold_payment(before), event),
-            )
-        return writes
+            payment = evolve(payment, event)
+            if entry.entry_id in appended_ids:
+                writes += self._ledger.postings(
+                    operation_id=operation_id,
+                    merchant_id=entry.merchant_id,
+                    recorded_at=entry.occurred_at,
+                    legs=postings.legs_of(payment, event),
+                )
+        return payment, writes
 
     # --- the processor
 

@@ -123,8 +123,41 @@ def upsert_metadata(merchant_id: str, payment_id: str, metadata: Mapping[str, st
         params=tuple(
             part
             for name, value in metadata.items()
-            for part in (f"{payment_id}:{name}", merchant_id, payment_id, name, value)
+            for part in (_pair_key(payment_id, name), merchant_id, payment_id, name, value)
         ),
+    )
+
+
+def pairs_of(payment_id: str, metadata: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the keys of a payment's pairs, each with its value."""
+    return [(_pair_key(payment_id, name), value) for name, value in metadata.items()]
+
+
+def _pair_key(payment_id: str, name: str) -> str:
+    return f"{payment_id}:{name}"
+
+
+def payment_positions(*, merchant_ids: Sequence[str], payment_ids: Sequence[str]) -> Statement:
+    """Read up to which position of their streams payments are shown, for the dispatcher (platform scope)."""
+    return Statement(
+        name="payments.positions",
+        sql="SELECT payment_id, seq FROM payments_payments WHERE payment_id IN ("
+        + repeated("?", len(payment_ids))
+        + ") AND merchant_id IN ("
+        + repeated("?", len(merchant_ids))
+        + ")",
+        params=(*payment_ids, *merchant_ids),
+    )
+
+
+def standing_pairs(keys: Sequence[str]) -> Statement:
+    """Read which of these pairs stand, for the dispatcher (platform scope)."""
+    return Statement(
+        name="payments.metadata.standing",
+        sql="SELECT pair_key, value FROM payments_metadata WHERE pair_key IN ("
+        + repeated("?", len(keys))
+        + ")",
+        params=tuple(keys),
     )
 
 

@@ -1,0 +1,1 @@
+"""What ``benchmarks/payments.py`` measures with: servers, load, counters, books, report."""
