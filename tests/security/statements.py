@@ -72,6 +72,7 @@ PLATFORM_WIDE: Final[Mapping[str, str]] = {
     "payments.owner": "staff names a payment without its merchant",
     "ledger.due_accounts": "a run settles everybody that is due",
     "settlements.of_platform": "a list over merchants",
+    "settlements.unended": "a close waits for everybody's settlements",
     "settlements.open_payouts": "the resolver asks for everybody's",
     "settlements.sandbox.untold": "the sandbox tells everybody's answers, as a rail does",
     "settlements.orders.without_file": "a file holds everybody's orders",

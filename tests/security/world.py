@@ -252,6 +252,7 @@ class Story:
             self.period,
             self.close,
             self.settlement,
+            self.reconciliation,
             self.trail,
             self.run,
             self.processor,
@@ -347,6 +348,22 @@ class Story:
             "/v1/settlements", {"merchant_id": self.objects["merchant_id"], "currency": CURRENCY}
         )
         self.objects["settlement_id"] = made["settlement_id"]
+
+    async def reconciliation(self) -> None:
+        """What the bank tells of is the platform's: the same for everybody."""
+        bank_id = f"ft_{self.objects['settlement_id'].partition('_')[2]}"
+        self.objects["bank_id"] = bank_id
+        line = {
+            "bank_id": bank_id,
+            "booked_on": "2026-11-30",
+            "amount": -7,
+            "currency": CURRENCY,
+            "reference": "fees",
+        }
+        told = await self._post(
+            "/v1/settlements/reconciliations/lines", {"bank_account": "main", "lines": [line]}
+        )
+        self.objects["reconciliation_id"] = told["lines"][0]["reconciliation_id"]
 
     async def trail(self) -> None:
         await self._app.context.sealer.seal()
