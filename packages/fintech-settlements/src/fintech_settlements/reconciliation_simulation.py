@@ -25,10 +25,10 @@ OVER: Final = 77
 
 
 async def deliver(client: Client) -> None:
-    """Deliver what waits: payouts become expectations."""
-    process = client.world.processes[0]
-    for job in process.context.events.jobs():
-        await process.spawn(run_once(job))
+    """Deliver what waits, in a process that lives: payouts become expectations."""
+    for process in client.world.living()[:1]:
+        for job in process.context.events.jobs():
+            await asyncio.wait([process.spawn(run_once(job))])
 
 
 def _line(bank_id: str, amount: int, reference: str) -> BankLine:
