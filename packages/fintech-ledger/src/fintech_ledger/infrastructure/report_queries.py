@@ -2,8 +2,8 @@
 
 A day's transfers are reached by the time of their recording, its late ones by the folds that told them:
 no statement looks at more than its day, or the part of it that is asked for. A merchant's takes the
-merchant; the platform's (``merchant_id=None``) are for its principals only. ``COALESCE`` around a column changes nothing
-but the plan: it keeps engines from walking history by that column's index.
+merchant; the platform's (``merchant_id=None``) are for its principals only. ``COALESCE`` around a column
+changes nothing but the plan: it keeps engines from walking history by that column's index.
 """
 
 from typing import Final, LiteralString
