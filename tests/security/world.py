@@ -205,7 +205,7 @@ def absent_of(name: str, value: str) -> str:
         return "op_" + "a" * 52
     if name in {"processor", "rail"}:
         return "absent"
-    if name == "close_id":
+    if name in {"close_id", "first_day", "last_day"}:
         return "1970-01-01"
     if name in {"period", "period_id"}:
         return "1970-01"
@@ -253,6 +253,7 @@ class Story:
             self.close,
             self.settlement,
             self.webhook,
+            self.reconciliation,
             self.trail,
             self.run,
             self.processor,
@@ -342,6 +343,7 @@ class Story:
         """Closed days are the ledger's: they are the same for everybody."""
         await self._app.context.services.get(Closes).run()
         self.objects["close_id"] = (await self._get("/v1/ledger/closes"))["data"][0]["close_id"]
+        self.objects["first_day"] = self.objects["last_day"] = self.objects["close_id"]
 
     async def settlement(self) -> None:
         made = await self._post(
@@ -358,6 +360,22 @@ class Story:
         self.objects["endpoint_id"] = made["endpoint_id"]
         sent = await self._post(f"{endpoints}/{made['endpoint_id']}/ping", {})
         self.objects["delivery_id"] = sent["delivery_id"]
+
+    async def reconciliation(self) -> None:
+        """What the bank tells of is the platform's: the same for everybody."""
+        bank_id = f"ft_{self.objects['settlement_id'].partition('_')[2]}"
+        self.objects["bank_id"] = bank_id
+        line = {
+            "bank_id": bank_id,
+            "booked_on": "2026-11-30",
+            "amount": -7,
+            "currency": CURRENCY,
+            "reference": "fees",
+        }
+        told = await self._post(
+            "/v1/settlements/reconciliations/lines", {"bank_account": "main", "lines": [line]}
+        )
+        self.objects["reconciliation_id"] = told["lines"][0]["reconciliation_id"]
 
     async def trail(self) -> None:
         await self._app.context.sealer.seal()

@@ -116,6 +116,8 @@ class Books:
             for leg in legs
             if leg.amount.amount
         ]
+        if not expected:
+            return ()
         values = repeated("(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", len(expected))
         insert = Statement(
             name="books.post",
@@ -510,6 +512,14 @@ async def world(anyio_backend, service, run_app, doubles, frozen_clock) -> Async
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Payouts are repeated without pauses while their rail does not answer."""
     monkeypatch.setattr(workflows, "RESEND_SECONDS", (0, 0, 0))
+
+
+@pytest.fixture
+async def alone(anyio_backend, tmp_path, run_app, doubles, frozen_clock) -> AsyncIterator[World]:
+    """A world whose database nobody else writes to."""
+    with start_service(f"sqlite:///{tmp_path}/alone.db") as url:
+        async with run_app(url) as app:
+            yield World(app, doubles, frozen_clock)
 
 
 @pytest.fixture

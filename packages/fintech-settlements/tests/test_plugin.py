@@ -5,7 +5,7 @@ from fintech_kernel.domain.permissions import MERCHANT_ROLES
 from fintech_kernel.errors import Refusal, StartupFault
 from fintech_kernel.host import PluginHost
 from fintech_settlements import plugin
-from fintech_settlements.domain import errors
+from fintech_settlements.domain import errors, reconciliation_errors
 
 
 @pytest.fixture
@@ -30,8 +30,9 @@ def test_every_refusal_has_a_status_and_a_code_of_its_own(host):
     mapped = {mapping.error: mapping for mapping in host.errors()}
     ours = {
         error
-        for error in vars(errors).values()
-        if isinstance(error, type) and error.__module__ == errors.__name__
+        for module in (errors, reconciliation_errors)
+        for error in vars(module).values()
+        if isinstance(error, type) and error.__module__ == module.__name__
     }
     assert set(mapped) == ours
     assert len({error.code for error in ours}) == len(ours)

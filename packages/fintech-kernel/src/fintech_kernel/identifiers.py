@@ -4,6 +4,7 @@ A TypeID sorts by time and says what it names (``pay_01h...``). Sources: the Typ
 0.3.0 and RFC 9562 section 5.7 for UUIDv7.
 """
 
+import hashlib
 import re
 import secrets
 from collections.abc import Callable
@@ -61,3 +62,9 @@ class RandomIdentifiers:
     def nonce(self) -> str:
         """Return 128 random bits as hex."""
         return f"{self._random_bits(_NONCE_BYTES * 8):032x}"
+
+
+def derived_id(prefix: str, text: str) -> str:
+    """Return the TypeID that a text has for ever: of what others name, so that it is met again as itself."""
+    value = int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")
+    return f"{TypeID.from_uuid(uuid_utils.UUID(int=value), prefix=prefix)}"  # pyright: ignore[reportUnknownMemberType] - see new

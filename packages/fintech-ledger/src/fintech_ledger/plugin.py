@@ -32,7 +32,7 @@ from fintech_kernel.hooks import (
 )
 
 from fintech_ledger import commands
-from fintech_ledger.api import adjustment_routes, period_routes, routes
+from fintech_ledger.api import adjustment_routes, period_routes, report_routes, routes
 from fintech_ledger.api.adjustment_schemas import present_decided, present_proposed
 from fintech_ledger.api.period_schemas import present_period
 from fintech_ledger.api.schemas import present_close
@@ -42,6 +42,7 @@ from fintech_ledger.domain.books import Books
 from fintech_ledger.domain.closes import Closes
 from fintech_ledger.domain.folding import Folding
 from fintech_ledger.domain.period_closes import Periods, PeriodWorkflow, SuspenseCheck
+from fintech_ledger.domain.reports import Reports
 from fintech_ledger.domain.service import DoubleEntryLedger
 from fintech_ledger.domain.workflows import AdjustmentWorkflows, CloseWorkflow
 from fintech_ledger.infrastructure.tables import MIGRATIONS
@@ -219,6 +220,17 @@ def fintech_routes(context: AppContext) -> Sequence[RouteMount]:
             ),
             tag="periods",
             tag_description="Months: whether they can be closed, and their closes.",
+        ),
+        RouteMount(
+            name="reports",
+            router=report_routes.build_report_router(
+                Reports(database=context.database, clock=context.clock),
+                read=routes.READ,
+                audit=routes.AUDIT,
+            ),
+            prefix="/reports",
+            tag="reports",
+            tag_description="Volume, refunds, fees and balances by day and currency.",
         ),
         RouteMount(
             name="adjustments",

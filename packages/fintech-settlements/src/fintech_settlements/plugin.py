@@ -18,6 +18,7 @@ from fintech_kernel.domain.permissions import (
 )
 from fintech_kernel.errors import FintechError, StartupFault
 from fintech_kernel.hooks import (
+    CloseCheck,
     CommandGroup,
     ErrorMapping,
     EventHandler,
@@ -37,12 +38,20 @@ from fintech_kernel.hooks import (
 from fintech_kernel.settings import Environment
 
 from fintech_settlements import commands
-from fintech_settlements.api import operations, payout_routes, routes, run_routes
+from fintech_settlements.api import (
+    operations,
+    payout_routes,
+    reconciliation_operations,
+    reconciliation_routes,
+    routes,
+    run_routes,
+)
 from fintech_settlements.api.public_events import PUBLIC_EVENTS
-from fintech_settlements.domain import errors
+from fintech_settlements.domain import errors, reconciliation_errors, reconciling
 from fintech_settlements.domain.alarms import Alarms
 from fintech_settlements.domain.business_days import BusinessDays
 from fintech_settlements.domain.callbacks import PayoutCallbacks
+from fintech_settlements.domain.close_check import SettlementsCheck
 from fintech_settlements.domain.events import ALARMING
 from fintech_settlements.domain.gauges import settlement_gauges
 from fintech_settlements.domain.inquiry import Inquiry
@@ -50,6 +59,8 @@ from fintech_settlements.domain.payout_files import Debtor, PayoutFiles
 from fintech_settlements.domain.payout_workflows import PayoutWorkflows
 from fintech_settlements.domain.payouts import Payouts, RailChoice
 from fintech_settlements.domain.projection import SettlementProjection
+from fintech_settlements.domain.reconciliation_workflows import ReconciliationWorkflows
+from fintech_settlements.domain.reconciling import Reconciling
 from fintech_settlements.domain.resolution import Resolution
 from fintech_settlements.domain.resolver import Resolver
 from fintech_settlements.domain.runs import RUN_JOB, Runs
@@ -85,6 +96,12 @@ _STATUSES: Final[Mapping[type[FintechError], int]] = {
     errors.SettlementNotPaid: 409,
     errors.NothingToRecover: 409,
     errors.PayoutCallbackTooEarly: 503,
+    reconciliation_errors.NothingToResolve: 409,
+    reconciliation_errors.AccountRequired: 422,
+    reconciliation_errors.AccountNotResolvable: 422,
+    reconciliation_errors.ResolutionNotProposed: 409,
+    reconciliation_errors.ResolutionOutdated: 409,
+    reconciliation_errors.ResolutionSamePerson: 403,
 }
 
 
@@ -122,6 +139,22 @@ def fintech_permissions() -> Sequence[Permission]:
         ),
         Permission(
             name=run_routes.RUN, summary="Settle every merchant that is due.", roles=finance
+        ),
+        Permission(
+            name=reconciliation_routes.IMPORT, summary="Import the bank's lines.", roles=finance
+        ),
+        Permission(
+            name=reconciliation_routes.RESOLVE, summary="Explain differences.", roles=finance
+        ),
+        Permission(
+            name=reconciliation_routes.DECIDE,
+            summary="Approve or reject what somebody else explained.",
+            roles=finance,
+        ),
+        Permission(
+            name=reconciliation_routes.READ,
+            summary="Read what the bank and our books say.",
+            roles=(*finance, PLATFORM_OPERATOR, AUDITOR),
         ),
         Permission(
             name=routes.READ,
@@ -200,6 +233,12 @@ def fintech_services() -> Sequence[ServiceProvider]:
             wants=(PayoutAccounts,),
             build=_files,
         ),
+        ServiceProvider(
+            name="settlements.reconciling",
+            provides=Reconciling,
+            requires=needs,
+            build=_reconciling,
+        ),
     ]
 
 
@@ -218,6 +257,9 @@ def fintech_operations(context: AppContext) -> Sequence[OperationHandler]:
         *operations.settlement_handlers(workflows),
         *operations.payout_handlers(PayoutWorkflows(ledger=ledger)),
         *operations.run_handlers(),
+        *reconciliation_operations.reconciliation_handlers(
+            ReconciliationWorkflows(ledger=ledger, operations=context.operations)
+        ),
     ]
 
 
@@ -226,13 +268,25 @@ def fintech_event_handlers(context: AppContext) -> Sequence[EventHandler]:
     """Keep the read model up with the journal; raise alarms."""
     projection = SettlementProjection(journal=context.journal, database=context.database)
     alarms = Alarms(context.metrics)
+    bank = context.services.get(Reconciling)
     return [
         EventHandler(name="settlements.read_model", event="settlement.*", handle=projection.handle),
         *(
             EventHandler(name=f"settlements.alarm:{event}", event=event, handle=alarms.raise_alarm)
             for event in ALARMING
         ),
+        EventHandler(name=reconciling.EXPECTER, event="settlement.*", handle=bank.expect),
+        EventHandler(
+            name="settlements.reconciliations", event="reconciliation.*", handle=bank.show
+        ),
     ]
+
+
+@hookimpl
+def fintech_close_checks(context: AppContext) -> Sequence[CloseCheck]:
+    """A period waits for payouts that the bank owes, for differences, and for open settlements."""
+    check = SettlementsCheck(database=context.database, clock=context.clock)
+    return [CloseCheck(name="settlements.open", check=check.check)]
 
 
 @hookimpl
@@ -277,6 +331,15 @@ def fintech_routes(context: AppContext) -> Sequence[RouteMount]:
             tag=tag,
             tag_description=description,
             prefix="/runs",
+        ),
+        RouteMount(
+            name="settlements.reconciliations",
+            router=reconciliation_routes.build_reconciliation_router(
+                context.services.get(Reconciling), context.clock
+            ),
+            prefix="/reconciliations",
+            tag="reconciliations",
+            tag_description="What the bank says of payouts, and differences that people explain.",
         ),
         RouteMount(
             name="settlements.callbacks",
@@ -324,6 +387,21 @@ def _settlements(context: AppContext) -> Settlements:
         merchants=context.services.get(MerchantDirectory),
         signer=context.signer,
         chunk_size=context.settings_of(SettlementsSettings).chunk_size,
+    )
+
+
+def _reconciling(context: AppContext) -> Reconciling:
+    settings = context.settings_of(SettlementsSettings)
+    return Reconciling(
+        operations=context.operations,
+        journal=context.journal,
+        database=context.database,
+        clock=context.clock,
+        merchants=context.services.get(MerchantDirectory),
+        processors=tuple(context.processors),
+        sla_days=settings.bank_sla_days,
+        days_early=settings.bank_days_early,
+        tolerance=settings.bank_tolerance,
     )
 
 

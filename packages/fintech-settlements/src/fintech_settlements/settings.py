@@ -7,6 +7,11 @@ from fintech_kernel.money import AMOUNT_MAX
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+BANK_SLA_DAYS_MAX: Final = 60
+BANK_DAYS_EARLY_MAX: Final = 10
+BANK_TOLERANCE_MAX: Final = 100_000
+"""A tolerance is for a bank's rounding and fees. What is more is a difference that people explain."""
+
 CHUNK_SIZE_MAX: Final = 1_000
 """Lines of one claiming statement. A chunk is one insert, which must end within a database deadline."""
 
@@ -69,4 +74,14 @@ class SettlementsSettings(BaseSettings):
     )
     sandbox_late_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
         default=3.0, description="when the sandbox rail tells what comes later"
+    )
+    bank_sla_days: Annotated[int, Field(ge=0, le=BANK_SLA_DAYS_MAX)] = Field(
+        default=3, description="days after a payout until the bank's line for it is missing"
+    )
+    bank_days_early: Annotated[int, Field(ge=0, le=BANK_DAYS_EARLY_MAX)] = Field(
+        default=1, description="days that a bank may date a line before its settlement was made"
+    )
+    bank_tolerance: Annotated[int, Field(ge=0, le=BANK_TOLERANCE_MAX)] = Field(
+        default=0,
+        description="minor units that a bank's line may differ from a payout: a cost at once, no look",
     )

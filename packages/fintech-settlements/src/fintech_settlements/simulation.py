@@ -22,6 +22,7 @@ from fintech_kernel.simulation.workload import (
 )
 from fintech_kernel.simulation.world import World
 
+from fintech_settlements import reconciliation_simulation as reconciliation
 from fintech_settlements.domain.callbacks import PayoutCallbacks
 from fintech_settlements.domain.decisions import CLOCKS_APART_SECONDS
 from fintech_settlements.domain.payouts import Payouts
@@ -571,7 +572,8 @@ WORKLOAD: Final = Workload(
             "settlements.owners.by_id",
             "settlements.sandbox.untold",
         }
-    ),
+    )
+    | reconciliation.PLATFORM_STATEMENTS,
     workflows=(
         Workflow(
             name="settlements.create",
@@ -675,16 +677,19 @@ WORKLOAD: Final = Workload(
             setup=_then(_approved(4_000), _steps("pay")),
             run=_send_back,
         ),
+        *reconciliation.workflows(approved=_approved(4_000), pay=_steps("pay")),
     ),
     actions=(
         Action(name="settlements.create", weight=5, run=_create_any),
         Action(name="settlements.step", weight=7, run=_step_any),
         Action(name="settlements.say", weight=3, run=_say_any),
+        *reconciliation.ACTIONS,
     ),
     invariants={
         "I1s": moves_follow_the_journal,
         "I7": lines_are_claimed_once,
         "I12s": rail_agrees,
         "S1": lists_are_true,
+        **reconciliation.INVARIANTS,
     },
 )

@@ -262,4 +262,4 @@ async def test_every_operation_is_documented_whole(world):
     document = world.app.app.openapi()
     assert openapi_faults(document) == []
     settlements = {path for path in document["paths"] if path.startswith("/v1/settlements")}
-    assert len(settlements) == 14
+    assert len(settlements) == 20

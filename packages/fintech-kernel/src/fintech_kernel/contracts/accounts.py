@@ -34,3 +34,8 @@ def bank_account(currency: str) -> str:
 def fees_account(currency: str) -> str:
     """Return the account of the fees that we earned."""
     return f"income:fees:{currency}"
+
+
+def reconciliation_account(currency: str) -> str:
+    """Return the account of what the bank and our books do not agree about yet."""
+    return f"suspense:reconciliation:{currency}"

@@ -35,6 +35,11 @@ class CloseChecks:
         self._checks = tuple(sorted(checks, key=lambda check: check.name))
         self._forget = forget or self._forget
 
+    @property
+    def checks(self) -> tuple[CloseCheck, ...]:
+        """The checks, by name."""
+        return self._checks
+
     def forget(self) -> None:
         """End what this process remembers of earlier looks, as a process that starts does."""
         self._forget()

@@ -151,4 +151,15 @@ ADJUSTMENTS: Final = Migration(
     ),
 )
 
-MIGRATIONS: Final = (TRANSFERS, SETTLEMENT_LINES, FOLDS, ADJUSTMENTS)
+LATE_LINES: Final = Migration(
+    number=5,
+    name="late_lines",
+    statements=(
+        """
+        CREATE INDEX IF NOT EXISTS ledger_fold_lines_prior
+            ON ledger_fold_lines (prior_period, fold)
+        """,
+    ),
+)
+
+MIGRATIONS: Final = (TRANSFERS, SETTLEMENT_LINES, FOLDS, ADJUSTMENTS, LATE_LINES)

@@ -5,7 +5,8 @@ settlement by its id alone, and a stream's id begins with the merchant. ``settle
 the read model of lists: a copy of what the streams say. ``settlements_sandbox_payouts`` and
 ``settlements_payout_orders`` are the built-in rails' own books: nothing of ours reads them but the rails,
 and who writes files of orders; a line of a file is written once. ``settlements_runs`` are the runs that
-were asked for.
+were asked for. ``settlements_reconciliations`` is the read model of what the bank and our books say; it is
+the platform's.
 """
 
 from typing import Final
@@ -151,4 +152,38 @@ RUNS: Final = Migration(
     ),
 )
 
-MIGRATIONS: Final = (OWNERS, SETTLEMENTS, SANDBOX, QUESTIONS, LETTERS, ORDERS, RUNS)
+RECONCILIATIONS: Final = Migration(
+    number=8,
+    name="reconciliations",
+    statements=(
+        """
+        CREATE TABLE IF NOT EXISTS settlements_reconciliations (
+            reconciliation_id TEXT NOT NULL PRIMARY KEY,
+            settlement_id TEXT NOT NULL,
+            currency TEXT NOT NULL,
+            status TEXT NOT NULL,
+            due_at BIGINT NOT NULL,
+            seq BIGINT NOT NULL,
+            data TEXT NOT NULL)
+        """,
+        """
+        CREATE INDEX IF NOT EXISTS settlements_reconciliations_status
+            ON settlements_reconciliations (status, reconciliation_id)
+        """,
+        """
+        CREATE INDEX IF NOT EXISTS settlements_reconciliations_due
+            ON settlements_reconciliations (status, due_at)
+        """,
+    ),
+)
+
+MIGRATIONS: Final = (
+    OWNERS,
+    SETTLEMENTS,
+    SANDBOX,
+    QUESTIONS,
+    LETTERS,
+    ORDERS,
+    RUNS,
+    RECONCILIATIONS,
+)
