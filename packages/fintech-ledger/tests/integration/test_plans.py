@@ -24,13 +24,14 @@ READS = {
     ),
     "due lines": queries.due_lines(merchant_id="m", account="a", cutoff=1, limit=5),
     "due accounts": queries.due_accounts(
-        first_account="a", end_account="b", carryover_kind="c", cutoff=1, limit=5
+        first_account="a", end_account="b", carryover_kind="c", cutoff=1, after=("", ""), limit=5
     ),
 }
 
 BOUNDED = re.compile(
     r"SEARCH t USING INDEX ledger_transfers_"
-    r"(unfolded \(is_unfolded=\?|unclaimed \(is_unclaimed=\?|(debit|credit) \(\w+=\? AND available_on>\?)"
+    r"(unfolded \(is_unfolded=\?|unclaimed(_in_order)? \(is_unclaimed=\?"
+    r"|(debit|credit) \(\w+=\? AND available_on>\?)"
 )
 """Ways into transfers that lead to what is open, unclaimed or pending, and to nothing else."""
 

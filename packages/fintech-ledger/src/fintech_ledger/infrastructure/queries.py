@@ -8,7 +8,8 @@ cast, since its sum of BIGINT is NUMERIC.
 ``is_unclaimed`` is 1 where a transfer touches a merchant's account and no settlement may have claimed it
 yet. It is a hint that spares history; whether a line names the transfer is what counts. Where it is
 used, ``COALESCE(t.debit_account, '')`` changes nothing but the plan: it keeps engines from walking an
-account's whole history by its index instead.
+account's whole history by its index instead; and ``COALESCE(t.available_on, 0)`` from sorting all that is
+due for each chunk of a claim.
 """
 
 from collections.abc import Sequence
@@ -99,7 +100,9 @@ def claim_chunk(
         " (SELECT t.transfer_id AS transfer_id, " + _SIGNED + " AS signed FROM ledger_transfers t"
         " WHERE t.merchant_id = ? AND t.is_unclaimed = 1"
         " AND (COALESCE(t.debit_account, '') = ? OR COALESCE(t.credit_account, '') = ?)"
-        " AND t.available_on <= ? AND " + _UNCLAIMED + " ORDER BY t.transfer_id LIMIT ?) due",
+        " AND COALESCE(t.available_on, 0) <= ? AND "
+        + _UNCLAIMED
+        + " ORDER BY t.transfer_id LIMIT ?) due",
         params=(
             marker,
             settlement_id,

@@ -162,4 +162,23 @@ LATE_LINES: Final = Migration(
     ),
 )
 
-MIGRATIONS: Final = (TRANSFERS, SETTLEMENT_LINES, FOLDS, ADJUSTMENTS, LATE_LINES)
+UNCLAIMED_IN_ORDER: Final = Migration(
+    number=6,
+    name="unclaimed in order",
+    statements=(
+        """
+        CREATE INDEX IF NOT EXISTS ledger_transfers_unclaimed_in_order
+            ON ledger_transfers (is_unclaimed, merchant_id, transfer_id)
+        """,
+    ),
+)
+"""Chunks are claimed in the order of transfers: without it each sorts all that are left."""
+
+MIGRATIONS: Final = (
+    TRANSFERS,
+    SETTLEMENT_LINES,
+    FOLDS,
+    ADJUSTMENTS,
+    LATE_LINES,
+    UNCLAIMED_IN_ORDER,
+)
