@@ -1,7 +1,7 @@
 """Merchants as the host sees them, without their siblings."""
 
 from fintech_kernel.contracts.credentials import CredentialDirectory
-from fintech_kernel.contracts.merchants import MerchantDirectory
+from fintech_kernel.contracts.merchants import MerchantDirectory, PayoutAccounts
 from fintech_kernel.domain.permissions import (
     AUDITOR,
     MERCHANT_ADMIN,
@@ -30,6 +30,7 @@ def test_it_loads_alone():
     assert loaded.manifest.name == "merchants"
     assert {one.provides for one in host.service_providers()} == {
         MerchantDirectory,
+        PayoutAccounts,
         Merchants,
         ApiKeys,
         CredentialDirectory,
