@@ -51,6 +51,7 @@ def test_a_setting_out_of_its_range_stops_the_server_and_is_named():
 
 
 def test_the_command_prints_a_customers_points(database_url):
+    assert ready(database_url, plugin)["status"] == "ok"  # a server has migrated
     settings = {**SETTINGS, "db_base_url": database_url}
     printed = CliRunner().invoke(commands, ["points", "mer_1", "c_1"], obj=settings)
 
