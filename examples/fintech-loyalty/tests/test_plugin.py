@@ -6,6 +6,7 @@ import pytest
 from fintech_kernel.errors import Refusal, StartupFault
 from fintech_kernel.host import PluginHost
 from fintech_kernel.testing.apps import SETTINGS, running_app
+from fintech_kernel.testing.database import database_service
 from fintech_kernel.web.app import create_app
 from fintech_loyalty import plugin
 from fintech_loyalty.commands import app as commands
@@ -25,9 +26,10 @@ def ready(url: str, *plugins: object, **settings: object) -> dict[str, object]:
     return asyncio.run(asked())
 
 
-def test_without_its_table_it_is_unwell_and_the_server_serves(database_url):
-    before = ready(database_url)
-    without = ready(database_url, plugin, app_migrate_on_start=False)
+def test_without_its_table_it_is_unwell_and_the_server_serves(tmp_path):
+    with database_service(f"sqlite:///{tmp_path / 'without.db'}") as url:
+        before = ready(url)
+        without = ready(url, plugin, app_migrate_on_start=False)
 
     assert before["failing"] == []
     assert without == {"status": "degraded", "failing": ["loyalty"]}
