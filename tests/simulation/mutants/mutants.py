@@ -377,7 +377,7 @@ MUTANTS = (
         file="fintech_payments/domain/disputes.py",
         before="    if dispute.status is not DisputeStatus.OPEN:",
         after="    if dispute.status is command.status:",
-        kills="I1, P",
+        kills="P6",
     ),
     Mutant(
         name="a dispute that was won gives nothing back",

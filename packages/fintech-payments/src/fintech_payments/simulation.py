@@ -630,6 +630,17 @@ def what_came_to_light_is_undone(world: World) -> Iterator[str]:
             yield f"{payment_id}: {theirs.authorized - theirs.captured} came to light and is still held"
 
 
+def disputes_end_once(world: World) -> Iterator[str]:
+    """P6: who won a dispute does not lose it afterwards, nor the other way round."""
+    ended: set[str] = set()
+    for row in world.entries():
+        if row["type"] in {"payment.dispute_won", "payment.dispute_lost"}:
+            dispute_id: str = row["content"]["dispute_id"]
+            if dispute_id in ended:
+                yield f"{row['entry_id']}: {dispute_id} had ended before"
+            ended.add(dispute_id)
+
+
 def _holds_what_expired(world: World, payment: Told) -> bool:
     is_over = payment.expires_at + SKEW_MILLISECONDS_MAX < world.now() * 1_000
     is_left = payment.authorized > payment.captured and not payment.is_released
@@ -846,5 +857,6 @@ WORKLOAD: Final = Workload(
         "P3": expired_authorizations_are_released,
         "P4": nothing_is_captured_late,
         "P5": what_came_to_light_is_undone,
+        "P6": disputes_end_once,
     },
 )
