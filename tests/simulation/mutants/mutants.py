@@ -513,8 +513,8 @@ MUTANTS = (
     Mutant(
         name="lines are claimed before they are due",
         file=LEDGER_QUERIES,
-        before='" AND t.available_on <= ? AND " + _UNCLAIMED + " ORDER BY t.transfer_id LIMIT ?) due",',
-        after='" AND t.available_on <= ? + 999999999 AND " + _UNCLAIMED + " ORDER BY t.transfer_id LIMIT ?) due",',
+        before='" AND COALESCE(t.available_on, 0) <= ? AND "',
+        after='" AND COALESCE(t.available_on, 0) <= ? + 999999999 AND "',
         kills="I7",
     ),
     Mutant(
