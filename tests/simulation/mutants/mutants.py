@@ -576,7 +576,8 @@ MUTANTS = (
     Mutant(
         name="a fold's hints are cleared by time",
         file=FOLD_QUERIES,
-        before='" WHERE l.fold = (SELECT MAX(fold) FROM ledger_fold_records) AND t.is_unfolded = 1",',
+        before='" WHERE l.fold = (SELECT MAX(fold) FROM ledger_fold_records)"\n'
+        '        " AND COALESCE(t.is_unfolded, 0) = 1",',
         after='" WHERE t.is_unfolded = 1 UNION ALL SELECT t.transfer_id AS transfer_id"\n'
         '        " FROM ledger_transfers t WHERE t.recorded_at <= (SELECT MAX(cutoff) FROM ledger_folds)",',
         kills="L1",
