@@ -247,10 +247,14 @@ def _required(condition: exp.Expression) -> Iterator[exp.Expression]:
 
 
 def _narrowed(conditions: Sequence[exp.Expression]) -> Iterator[str]:
-    """Yield the columns that parameters narrow to one value, to a list, or to a range between two."""
+    """Yield the columns that parameters narrow to one value, to a list, or to a range between two.
+
+    ``COALESCE`` around a column narrows it as well: what is never NULL is in no other case.
+    """
     lower: set[str] = set()
     for one in conditions:
-        column = one.this.name if isinstance(one.this, exp.Column) else ""
+        inner = one.this.this if isinstance(one.this, exp.Coalesce) else one.this
+        column = inner.name if isinstance(inner, exp.Column) else ""
         values = [one.expression] if isinstance(one, exp.EQ) else one.expressions
         if isinstance(one, exp.EQ | exp.In) and values and all(map(_is_parameter, values)):
             yield column

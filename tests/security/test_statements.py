@@ -71,6 +71,10 @@ def test_the_written_lists_name_what_there_is(tables: Tables):
         ("UPDATE journal SET dispatched = 1", "without its merchant"),
         ("SELECT data FROM journal WHERE step_key >= ?", "without its merchant"),
         ("SELECT data FROM journal WHERE step_key < ?", "without its merchant"),
+        (
+            "SELECT data FROM payments_payments WHERE COALESCE(merchant_id, ?) = merchant_id",
+            "without its merchant",
+        ),
         ("SELECT sql FROM sqlite_master WHERE merchant_id = ?", "no table of ours"),
         ("SELECT 1; SELECT 2", "2 statements"),
         ("SELECT handler FROM handlers; DROP TABLE handlers", "2 statements"),
@@ -86,6 +90,7 @@ def test_the_rules_have_teeth(tables: Tables, text: str, said: str):
     "text",
     [
         "SELECT data FROM payments_payments WHERE merchant_id = ? AND payment_id < ?",
+        "SELECT data FROM payments_payments WHERE COALESCE(merchant_id, '') = ?",
         "SELECT data FROM journal WHERE stream_id = ?",
         "SELECT data FROM journal WHERE step_key >= ? AND step_key < ?",
         "UPDATE journal SET dispatched = 1 WHERE entry_id IN (?, ?)",

@@ -513,8 +513,8 @@ MUTANTS = (
     Mutant(
         name="lines are claimed before they are due",
         file=LEDGER_QUERIES,
-        before='" AND t.available_on <= ? AND " + _UNCLAIMED + " ORDER BY t.transfer_id LIMIT ?) due",',
-        after='" AND t.available_on <= ? + 999999999 AND " + _UNCLAIMED + " ORDER BY t.transfer_id LIMIT ?) due",',
+        before='" AND COALESCE(t.available_on, 0) <= ? AND "',
+        after='" AND COALESCE(t.available_on, 0) <= ? + 999999999 AND "',
         kills="I7",
     ),
     Mutant(
@@ -576,7 +576,8 @@ MUTANTS = (
     Mutant(
         name="a fold's hints are cleared by time",
         file=FOLD_QUERIES,
-        before='" WHERE l.fold = (SELECT MAX(fold) FROM ledger_fold_records) AND t.is_unfolded = 1",',
+        before='" WHERE l.fold = (SELECT MAX(fold) FROM ledger_fold_records)"\n'
+        '        " AND COALESCE(t.is_unfolded, 0) = 1",',
         after='" WHERE t.is_unfolded = 1 UNION ALL SELECT t.transfer_id AS transfer_id"\n'
         '        " FROM ledger_transfers t WHERE t.recorded_at <= (SELECT MAX(cutoff) FROM ledger_folds)",',
         kills="L1",

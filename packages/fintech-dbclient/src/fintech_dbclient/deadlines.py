@@ -8,27 +8,41 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-_deadline: ContextVar[float | None] = ContextVar("fintech_deadline", default=None)
+
+class Deadline:
+    """A moment that whoever set it may move; all tasks that inherited it see the new one."""
+
+    __slots__ = ("ends_at",)
+
+    def __init__(self, ends_at: float) -> None:
+        self.ends_at = ends_at
+
+
+_deadline: ContextVar[Deadline | None] = ContextVar("fintech_deadline", default=None)
 
 
 @contextmanager
-def deadline_within(seconds: float) -> Generator[None]:
+def deadline_within(seconds: float) -> Generator[Deadline]:
     """Everything in this block ends within ``seconds``, or sooner if an outer deadline says so."""
     outer = _deadline.get()
     end = asyncio.get_running_loop().time() + seconds
-    token = _deadline.set(end if outer is None else min(outer, end))
-    try:
-        yield
-    finally:
-        _deadline.reset(token)
+    with _deadline_at(end if outer is None else min(outer.ends_at, end)) as deadline:
+        yield deadline
 
 
 @contextmanager
-def new_deadline(seconds: float) -> Generator[None]:
+def new_deadline(seconds: float) -> Generator[Deadline]:
     """``deadline_within`` without the outer deadline: for work that outlives its caller."""
-    token = _deadline.set(asyncio.get_running_loop().time() + seconds)
+    with _deadline_at(asyncio.get_running_loop().time() + seconds) as deadline:
+        yield deadline
+
+
+@contextmanager
+def _deadline_at(moment: float) -> Generator[Deadline]:
+    deadline = Deadline(moment)
+    token = _deadline.set(deadline)
     try:
-        yield
+        yield deadline
     finally:
         _deadline.reset(token)
 
@@ -38,10 +52,10 @@ def seconds_left(default: float) -> float:
     deadline = _deadline.get()
     if deadline is None:
         return default
-    return max(0.0, deadline - asyncio.get_running_loop().time())
+    return max(0.0, deadline.ends_at - asyncio.get_running_loop().time())
 
 
 def deadline_after(seconds: float, now: float) -> float:
     """Return the deadline, or the moment ``seconds`` after ``now`` where none is set."""
     deadline = _deadline.get()
-    return now + seconds if deadline is None else deadline
+    return now + seconds if deadline is None else deadline.ends_at

@@ -80,7 +80,13 @@ class KernelSettings(BaseSettings):
         default_factory=dict,
         description="earlier secrets by id, so that stored fingerprints compare",
     )
-    app_request_timeout_seconds: Seconds = Field(default=15.0, description="deadline of a request")
+    app_request_timeout_seconds: Seconds = Field(
+        default=15.0, description="deadline of a request, and of each part of a streamed answer"
+    )
+    app_stream_timeout_seconds: Seconds = Field(
+        default=600.0,
+        description="deadline of a streamed answer (a statement, a report) as a whole",
+    )
     app_body_bytes_max: Annotated[int, Field(ge=1024, le=10_000_000)] = Field(
         default=65_536, description="longest body of a request"
     )

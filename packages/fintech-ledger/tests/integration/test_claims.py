@@ -241,6 +241,75 @@ async def test_what_is_due_is_counted_and_summed_without_claiming_it(world):
     assert await world.ledger.due_total(**due) == ClaimedLines(count=0, total=0)
 
 
+@pytest.mark.parametrize("size", [1, 3, 20])
+@pytest.mark.parametrize("limit", [1, 4, 7, 1000])
+async def test_lines_come_in_full_pages_whatever_the_size_of_chunks(world, size, limit):
+    posted = [await world.post(world.credit(100 + number)) for number in range(10)]
+    claimed = await world.claim(size=size)
+
+    pages = []
+    while page := await world.ledger.lines(
+        settlement_id=world.settlement_id,
+        merchant_id=world.merchant_id,
+        after=pages[-1][-1].transfer_id if pages else "",
+        limit=limit,
+    ):
+        pages.append(page)
+
+    found = [line.transfer_id for page in pages for line in page]
+    assert found == sorted(f"{operation}:capture" for operation in posted)
+    assert len(found) == claimed.count
+    assert all(len(page) == limit for page in pages[:-1])
+
+
+async def test_lines_are_in_order_where_a_later_chunk_holds_an_earlier_transfer(world):
+    """A transfer that commits between two chunks is claimed by the second, wherever its id stands."""
+    for number in range(4):
+        await world.post(world.credit(100), operation=f"op_b{number}")
+    insert = queries.claim_chunk(
+        settlement_id=world.settlement_id,
+        marker=f"op_{world.settlement_id}:settle",
+        merchant_id=world.merchant_id,
+        account=world.account,
+        cutoff=NOW,
+        chunk=0,
+        size=3,
+    )
+    await world.database.execute(insert)
+    await world.post(world.credit(7), operation="op_a0")
+
+    assert (await world.claim(size=3)).count == 5
+
+    chunks = {line.transfer_id: line.chunk for line in await world.lines()}
+    names = ["op_a0", "op_b0", "op_b1", "op_b2", "op_b3"]
+    assert list(chunks) == [f"{name}:capture" for name in names]
+    assert list(chunks.values()) == [1, 0, 0, 0, 1]
+    one_by_one = []
+    while page := await world.ledger.lines(
+        settlement_id=world.settlement_id,
+        merchant_id=world.merchant_id,
+        after=one_by_one[-1] if one_by_one else "",
+        limit=1,
+    ):
+        one_by_one.append(page[0].transfer_id)
+    assert one_by_one == list(chunks)
+
+
+async def test_a_claim_clears_the_hints_that_an_attempt_before_it_left(world):
+    for _ in range(7):
+        await world.post(world.credit(100))
+    await world.claim(size=3)
+    of_merchant = {"params": (world.merchant_id,)}
+    mark = "UPDATE ledger_transfers SET is_unclaimed = 1 WHERE merchant_id = ?"
+    await world.database.execute(Statement(name="test.mark", sql=mark, **of_merchant))
+
+    await world.claim(size=3)
+
+    marked = "SELECT transfer_id FROM ledger_transfers WHERE merchant_id = ? AND is_unclaimed = 1"
+    left = await world.database.execute(Statement(name="test.left", sql=marked, **of_merchant))
+    assert list(left.rows) == []
+
+
 async def test_another_merchants_settlement_shows_no_lines(world):
     await world.post(world.credit(100))
     await world.claim()

@@ -68,7 +68,8 @@ KERNEL_PLATFORM_STATEMENTS: Final = frozenset(
 """Statements of jobs and of closes, which work for every merchant."""
 
 _KEYED: Final = re.compile(
-    r"\b(?:merchant_id|operation_id|nonce|stream_id|entry_id|step_key|reference_key|call_key)\s*=\s*\?"
+    r"\b(?:merchant_id|operation_id|nonce|stream_id|entry_id|step_key|reference_key|call_key)"
+    r"(?:, ''\))?\s*=\s*\?"
 )
 
 

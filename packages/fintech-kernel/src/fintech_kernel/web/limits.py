@@ -101,14 +101,17 @@ class _CountedBody:
 
 
 class Deadline:
-    """ASGI middleware: every answer begins within ``seconds``; what we call knows how long it has.
+    """ASGI middleware: every answer ends within ``seconds``; what we call knows how long it has.
 
-    Work that must outlive its request (an operation) runs in a task of its own.
+    A streamed answer has so long for each of its parts, until the client took it, and ``stream_seconds``
+    in all: a client that stopped reading, or reads slowly for ever, holds nothing longer. Work that must
+    outlive its request (an operation) runs in a task of its own.
     """
 
-    def __init__(self, app: ASGIApp, *, seconds: float) -> None:
+    def __init__(self, app: ASGIApp, *, seconds: float, stream_seconds: float) -> None:
         self._app = app
         self._seconds = seconds
+        self._stream_seconds = stream_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -128,11 +131,16 @@ class Deadline:
             nonlocal started
             started = True
             await send(message)
+            if message.get("more_body") and not limit.expired():
+                deadline.ends_at = min(loop.time() + self._seconds, stream_ends_at)
+                limit.reschedule(deadline.ends_at)
 
+        loop = asyncio.get_running_loop()
+        stream_ends_at = loop.time() + self._stream_seconds
         limit = asyncio.timeout(self._seconds)
         try:
             async with limit:
-                with deadline_within(self._seconds):
+                with deadline_within(self._seconds) as deadline:
                     await self._app(scope, watched, noted)
         except TimeoutError:
             if not limit.expired() or started:

@@ -72,7 +72,11 @@ def install_middleware(
     tracing: Tracing = NO_TRACING,
 ) -> None:
     """Surround an application. Call it last: what is added later would stand outside."""
-    app.add_middleware(Deadline, seconds=settings.app_request_timeout_seconds)
+    app.add_middleware(
+        Deadline,
+        seconds=settings.app_request_timeout_seconds,
+        stream_seconds=settings.app_stream_timeout_seconds,
+    )
     app.add_middleware(FormLimits, body_bytes_max=settings.app_body_bytes_max)
     app.add_middleware(Admission, settings=settings, clock=clock, on_denied=on_denied)
     app.add_middleware(Envelope, identifiers=identifiers, metrics=metrics, tracing=tracing)

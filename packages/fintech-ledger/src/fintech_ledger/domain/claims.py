@@ -67,7 +67,8 @@ async def run_claim(database: Database, claim: Claim, jitter: random.Random) -> 
     """Claim chunk after chunk until the set is closed, then count and sum it.
 
     Whoever runs it again goes on behind the chunks that stand and returns the same lines. Hints are cleared
-    chunk by chunk: otherwise each chunk would look past all that were claimed before it.
+    chunk by chunk: otherwise each chunk would look past all that were claimed before it. That of a chunk
+    which stands when we come may have been left to us, too.
 
     Raises:
         RaceLost: rivals took the transfers of one chunk ``CLAIM_ATTEMPTS_MAX`` times.
@@ -75,10 +76,12 @@ async def run_claim(database: Database, claim: Claim, jitter: random.Random) -> 
         OutcomeUnknown: the database did not answer in time.
     """
     counts = await _standing(database, claim)
+    if counts and not claim.is_closed_by(counts):
+        await _clear_hints_of_chunk(database, claim, len(counts) - 1)
     while not claim.is_closed_by(counts):
         counts = (*counts, await _claim_chunk(database, claim, len(counts), jitter))
         _check_full(claim, counts[:-1])
-        await clear_hints(database, claim.merchant_id)
+        await _clear_hints_of_chunk(database, claim, len(counts) - 1)
     result = await database.execute(
         queries.claimed_total(settlement_id=claim.settlement_id, merchant_id=claim.merchant_id)
     )
@@ -92,7 +95,8 @@ async def clear_hints(database: Database, merchant_id: str) -> None:
     """Let a merchant's claimed transfers be looked at no more.
 
     They have lines, which is what counts; a hint that was not cleared is found by the next claim. So is
-    that of a settlement's own transfer, which is posted behind its claim.
+    that of a settlement's own transfer, which is posted behind its claim. It looks at all that the merchant
+    has unclaimed: once behind a claim, never for each chunk.
     """
     while True:
         found = await database.execute(
@@ -103,6 +107,21 @@ async def clear_hints(database: Database, merchant_id: str) -> None:
             await database.execute(queries.clear_claimed(merchant_id=merchant_id, transfer_ids=ids))
         if len(ids) < HINTS_OF_STATEMENT:
             return
+
+
+async def _clear_hints_of_chunk(database: Database, claim: Claim, chunk: int) -> None:
+    """Let the transfers of one chunk be looked at no more, by their keys."""
+    found = await database.execute(
+        queries.chunk_keys(
+            settlement_id=claim.settlement_id, merchant_id=claim.merchant_id, chunk=chunk
+        )
+    )
+    ids = [row["line_key"] for row in found.rows]
+    for first in range(0, len(ids), HINTS_OF_STATEMENT):
+        some = ids[first : first + HINTS_OF_STATEMENT]
+        await database.execute(
+            queries.clear_claimed(merchant_id=claim.merchant_id, transfer_ids=some)
+        )
 
 
 async def _standing(database: Database, claim: Claim) -> tuple[int, ...]:

@@ -21,6 +21,10 @@ PAGE_MAX: Final = 1_000
 """Most lines or accounts that one call returns."""
 
 
+CHUNKS_OF_PAGE: Final = 2
+"""Chunks that one read of lines reaches over: chunks of the usual size fill the page."""
+
+
 class DoubleEntryLedger:
     """The ledger on a database."""
 
@@ -91,15 +95,22 @@ class DoubleEntryLedger:
         self, *, settlement_id: str, merchant_id: str, after: str, limit: int
     ) -> tuple[Line, ...]:
         """Return claimed lines with ``transfer_id > after``, in that order, at most ``limit``."""
-        result = await self._database.execute(
-            queries.lines_page(
-                settlement_id=settlement_id,
-                merchant_id=merchant_id,
-                after=after,
-                limit=min(limit, PAGE_MAX),
+        wanted = min(limit, PAGE_MAX)
+        found: list[Line] = []
+        for chunks in (CHUNKS_OF_PAGE, None):
+            result = await self._database.execute(
+                queries.lines_page(
+                    settlement_id=settlement_id,
+                    merchant_id=merchant_id,
+                    after=found[-1].transfer_id if found else after,
+                    limit=wanted - len(found),
+                    chunks=chunks,
+                )
             )
-        )
-        return tuple(_line(row) for row in result.rows)
+            found.extend(_line(row) for row in result.rows)
+            if len(found) == wanted:
+                break
+        return tuple(found)
 
     async def due_lines(
         self, *, merchant_id: str, account: str, cutoff: int, limit: int

@@ -1,7 +1,9 @@
 """SQL of folds: how transfers become balances, set by set. All of it is the platform's, for every merchant.
 
 The order of the statements and why it holds is told in ``docs/decisions/0012``. What is claimed is keyed
-by transfer and by number, so a statement that arrives again, or late, does nothing.
+by transfer and by number, so a statement that arrives again, or late, does nothing. ``COALESCE`` around a
+column that is never NULL changes nothing but the plan: rows are reached by their keys, or by the order that
+is asked for, whatever an engine's statistics say of that column.
 """
 
 from collections.abc import Sequence
@@ -105,7 +107,7 @@ def claim_fold(*, fold: int, marker: str, cutoff: int, closed_until: int, size: 
         " SELECT waiting.transfer_id, CAST(? AS BIGINT), CAST(0 AS BIGINT),"
         " CAST(CASE WHEN waiting.recorded_at < ? THEN 1 ELSE 0 END AS BIGINT) FROM"
         " (SELECT t.transfer_id AS transfer_id, t.recorded_at AS recorded_at"
-        " FROM ledger_transfers t WHERE t.is_unfolded = 1 AND t.recorded_at < ?"
+        " FROM ledger_transfers t WHERE t.is_unfolded = 1 AND COALESCE(t.recorded_at, 0) < ?"
         " AND NOT EXISTS (SELECT 1 FROM ledger_fold_lines l WHERE l.entry_key = t.transfer_id)"
         " ORDER BY t.merchant_id, t.transfer_id LIMIT ?) waiting",
         params=(marker, fold, fold, closed_until, cutoff, size),
@@ -178,7 +180,8 @@ def folded_hints() -> Statement:
         name="ledger.folded_hints",
         sql="SELECT t.transfer_id AS transfer_id FROM ledger_fold_lines l"
         " JOIN ledger_transfers t ON t.transfer_id = l.entry_key"
-        " WHERE l.fold = (SELECT MAX(fold) FROM ledger_fold_records) AND t.is_unfolded = 1",
+        " WHERE l.fold = (SELECT MAX(fold) FROM ledger_fold_records)"
+        " AND COALESCE(t.is_unfolded, 0) = 1",
     )
 
 
@@ -186,7 +189,8 @@ def clear_folded(transfer_ids: Sequence[Value]) -> Statement:
     """Say of transfers in recorded folds that they are: true for ever, so it may be said at any time."""
     return Statement(
         name="ledger.clear_folded",
-        sql="UPDATE ledger_transfers SET is_unfolded = 0 WHERE is_unfolded = 1"
-        " AND transfer_id IN (" + repeated("?", len(transfer_ids)) + ")",
+        sql="UPDATE ledger_transfers SET is_unfolded = 0 WHERE transfer_id IN ("
+        + repeated("?", len(transfer_ids))
+        + ") AND COALESCE(is_unfolded, 0) = 1",
         params=tuple(transfer_ids),
     )

@@ -9,7 +9,8 @@ cast, since its sum of BIGINT is NUMERIC.
 yet. It is a hint that spares history; whether a line names the transfer is what counts. Where it is
 used, ``COALESCE(t.debit_account, '')`` changes nothing but the plan: it keeps engines from walking an
 account's whole history by its index instead; and ``COALESCE(t.available_on, 0)`` from sorting all that is
-due for each chunk of a claim.
+due for each chunk of a claim. In ``clear_claimed`` it leaves the keys as the only way to the rows: an engine
+with old statistics walked all that is unclaimed instead, once for every few hundred keys.
 """
 
 from collections.abc import Sequence
@@ -50,6 +51,12 @@ _TRANSFER_ROW: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _UNCLAIMED: Final = (
     "NOT EXISTS (SELECT 1 FROM ledger_settlement_lines l WHERE l.line_key = t.transfer_id)"
 )
+
+_CHUNK_OF: Final = (
+    "COALESCE((SELECT a.chunk FROM ledger_settlement_lines a"
+    " WHERE a.line_key = ? AND a.settlement_id = ?), -1)"
+)
+"""The chunk of a line of a settlement; -1 of no line. Takes the line and the settlement."""
 
 _SIGNED: Final = "CASE WHEN t.credit_account = ? THEN t.amount ELSE -t.amount END"
 """A transfer's amount as the owner of a liability account sees it; takes the account."""
@@ -164,29 +171,66 @@ def claimed_hints(*, merchant_id: str, limit: int) -> Statement:
     )
 
 
+def chunk_keys(*, settlement_id: str, merchant_id: str, chunk: int) -> Statement:
+    """Read the transfers that one chunk claimed: no more than its size."""
+    return Statement(
+        name="ledger.chunk_keys",
+        sql="SELECT line_key FROM ledger_settlement_lines"
+        " WHERE settlement_id = ? AND merchant_id = ? AND chunk = ? AND marker = 0",
+        params=(settlement_id, merchant_id, chunk),
+    )
+
+
 def clear_claimed(*, merchant_id: str, transfer_ids: Sequence[Value]) -> Statement:
     """Say of claimed transfers that they are: true for ever, so it may be said again, at any time."""
     return Statement(
         name="ledger.clear_claimed",
         sql="UPDATE ledger_transfers SET is_unclaimed = 0"
-        " WHERE is_unclaimed = 1 AND merchant_id = ? AND transfer_id IN ("
+        " WHERE transfer_id IN ("
         + repeated("?", len(transfer_ids))
-        + ")",
-        params=(merchant_id, *transfer_ids),
+        + ") AND COALESCE(merchant_id, '') = ? AND COALESCE(is_unclaimed, 0) = 1",
+        params=(*transfer_ids, merchant_id),
     )
 
 
-def lines_page(*, settlement_id: str, merchant_id: str, after: str, limit: int) -> Statement:
-    """Read claimed lines with their transfers, by transfer id."""
+def lines_page(
+    *, settlement_id: str, merchant_id: str, after: str, limit: int, chunks: int | None
+) -> Statement:
+    """Read claimed lines with their transfers, by transfer id.
+
+    The page is cut before its transfers are looked up. With ``chunks`` it is cut out of the range of keys
+    up to the last one of so many chunks behind that of ``after``, so that it may be short though lines are
+    left: an engine with old statistics sorts all lines of the settlement for each page otherwise.
+    """
+    reach, reach_params = _reach(settlement_id, after, chunks) if chunks is not None else ("", ())
     return Statement(
         name="ledger.lines",
-        sql="SELECT l.line_key AS transfer_id, t.kind AS kind, t.subject_id AS subject_id,"
-        " t.reference AS reference, l.amount AS amount, t.recorded_at AS recorded_at,"
-        " l.chunk AS chunk"
-        " FROM ledger_settlement_lines l JOIN ledger_transfers t ON t.transfer_id = l.line_key"
+        sql="SELECT page.line_key AS transfer_id, t.kind AS kind, t.subject_id AS subject_id,"
+        " t.reference AS reference, page.amount AS amount, t.recorded_at AS recorded_at,"
+        " page.chunk AS chunk FROM"
+        " (SELECT l.line_key AS line_key, l.amount AS amount, l.chunk AS chunk"
+        " FROM ledger_settlement_lines l"
         " WHERE l.settlement_id = ? AND l.merchant_id = ? AND l.marker = 0 AND l.line_key > ?"
-        " ORDER BY l.line_key LIMIT ?",
-        params=(settlement_id, merchant_id, after, limit),
+        + reach
+        + " ORDER BY l.line_key LIMIT ?) page"
+        " JOIN ledger_transfers t ON t.transfer_id = page.line_key ORDER BY page.line_key",
+        params=(settlement_id, merchant_id, after, *reach_params, limit),
+    )
+
+
+def _reach(
+    settlement_id: str, after: str, chunks: int
+) -> tuple[LiteralString, tuple[str | int, ...]]:
+    """Return the end of the range of keys of a page, and its parameters.
+
+    ``COALESCE`` inside of ``MAX`` keeps engines from looking for it backwards through all lines.
+    """
+    of_after: Final = (after, settlement_id)
+    return (
+        " AND l.line_key <= COALESCE((SELECT MAX(COALESCE(n.line_key, ''))"
+        " FROM ledger_settlement_lines n WHERE n.settlement_id = ? AND n.marker = 0"
+        " AND n.chunk > " + _CHUNK_OF + " AND n.chunk <= ? + " + _CHUNK_OF + "), CAST(? AS TEXT))",
+        (settlement_id, *of_after, chunks, *of_after, after),
     )
 
 
