@@ -99,9 +99,8 @@ MUTANTS = (
     Mutant(
         name="deliveries do nothing on a conflict",
         file=KERNEL_QUERIES,
-        before='"INSERT INTO deliveries (" + _DELIVERY_COLUMNS + ") VALUES " + values,',
-        after='"INSERT INTO deliveries (" + _DELIVERY_COLUMNS + ") VALUES " + values'
-        ' + " ON CONFLICT DO NOTHING",',
+        before='        name="deliveries.insert",\n        sql="INSERT INTO deliveries (" + _DELIVERY_COLUMNS + ") VALUES " + values,',
+        after='        name="deliveries.insert",\n        sql="INSERT INTO deliveries (" + _DELIVERY_COLUMNS + ") VALUES " + values + " ON CONFLICT DO NOTHING",',
         kills="",
         equivalent="the rows of a delivery are the same whoever inserts them; which half stands is all"
         " of it, since what is missing is inserted by the same statement",
@@ -109,8 +108,8 @@ MUTANTS = (
     Mutant(
         name="the position carries the step: no optimistic concurrency",
         file=JOURNAL,
-        before='entry_id=f"{self.stream_id}:{seq}",',
-        after='entry_id=f"{self.stream_id}:{seq}:{step_key}",',
+        before='            entry_id = f"{self.stream_id}:{seq}"\n',
+        after='            entry_id = f"{self.stream_id}:{seq}:{step_key}"\n',
         kills="I3",
     ),
     Mutant(
@@ -211,16 +210,16 @@ MUTANTS = (
         kills="I9",
     ),
     Mutant(
-        name="finish before the roll-forward",
+        name="finish without the roll-forward",
         file=EXECUTION,
-        before="        return [\n            *completion.writes,\n            queries.finish_operation(",
-        after="        return [\n            queries.finish_operation(",
+        before="            parts=(\n                *completion.writes,\n                queries.finish_operation(\n                    operation_id=self.operation_id,\n                    nonce=self.record.nonce,\n                    state=completion.state.value,\n                    result=canonical_json(completion.result),\n                    finished_at=self.clock.now_milliseconds(),\n                ),\n                queries.operation_outcome(self.operation_id),\n                *completion.read_models,\n            ),\n            read_back=len(completion.writes) + 1,\n",
+        after="            parts=(\n                queries.finish_operation(\n                    operation_id=self.operation_id,\n                    nonce=self.record.nonce,\n                    state=completion.state.value,\n                    result=canonical_json(completion.result),\n                    finished_at=self.clock.now_milliseconds(),\n                ),\n                queries.operation_outcome(self.operation_id),\n                *completion.read_models,\n            ),\n            read_back=1,\n",
         kills="I1",
     ),
     Mutant(
         name="an operation that another holds is called finished",
         file=EXECUTION,
-        before="        if not record.is_finished:\n            raise Superseded\n",
+        before='        if outcome["nonce"] != queries.done_nonce(self.operation_id):\n            raise Superseded\n',
         after="",
         kills="I5",
     ),
@@ -253,19 +252,15 @@ MUTANTS = (
     Mutant(
         name="entries are flagged before their deliveries stand",
         file=EVENTS,
-        before="        await self._insert_deliveries(rows)\n"
-        "        await self._database.execute("
-        "queries.mark_dispatched([entry.entry_id for entry in entries]))\n",
-        after="        await self._database.execute("
-        "queries.mark_dispatched([entry.entry_id for entry in entries]))\n"
-        "        await self._insert_deliveries(rows)\n",
+        before="        await self._insert_deliveries(queries.insert_deliveries, pending)\n        await self._insert_deliveries(queries.insert_settled_deliveries, settled)\n        await self._database.execute(queries.mark_dispatched([entry.entry_id for entry in entries]))\n",
+        after="        await self._database.execute(queries.mark_dispatched([entry.entry_id for entry in entries]))\n        await self._insert_deliveries(queries.insert_deliveries, pending)\n        await self._insert_deliveries(queries.insert_settled_deliveries, settled)\n",
         kills="I8",
     ),
     Mutant(
         name="after a duplicate delivery the missing ones are forgotten",
         file=EVENTS,
-        before="                await self._insert_missing(chunk, rows)",
-        after="                continue",
+        before="                await self._insert_missing(insert, chunk, rows)\n",
+        after="                continue\n",
         kills="I8",
     ),
     Mutant(
