@@ -18,7 +18,7 @@ def run_pairs(simulation, workers, *, percent: float, rotation: int) -> int:
     return schedules
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2_700)
 def test_todays_pairs_of_faults_violate_nothing(simulation, workers, rotation):
     assert run_pairs(simulation, workers, percent=PERCENT, rotation=rotation) > 100
 

@@ -17,7 +17,7 @@ def run_random(workers: int, *, schedules: int, first: int) -> None:
     assert faults > schedules
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2_700)
 def test_todays_random_schedules_violate_nothing(workers, rotation):
     assert FAULT_RATE >= 0.25
     run_random(workers, schedules=PLAIN, first=rotation * PLAIN)

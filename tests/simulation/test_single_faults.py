@@ -5,7 +5,7 @@ from fintech_kernel.simulation.campaign import run_tasks, single_tasks
 from fintech_kernel.simulation.pytest_plugin import report
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2_700)
 def test_no_single_fault_of_any_workflow_violates_anything(simulation, workers):
     names = [workflow.name for workflow in simulation.workflows]
     schedules = 0
