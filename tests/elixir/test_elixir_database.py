@@ -168,6 +168,7 @@ def test_a_stopping_service_answers_what_it_accepted_and_ends_with_0(service):
     writers = [threading.Thread(target=write, args=(name,)) for name in range(8)]
     for writer in writers:
         writer.start()
+    wait_for(lambda: True in list(outcomes))
     time.sleep(0.3)
     code = service.end(signal.SIGTERM)
     stop.set()
@@ -265,6 +266,13 @@ def test_logs_carry_no_parameters(service):
 # ---------------------------------------------------------------------------- kill -9
 
 
+def wait_for(condition):
+    """Wait until work has begun: on a loaded machine clients take their time to start."""
+    end = time.monotonic() + 30
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+
+
 def kill_under_load(folder, rounds):
     acknowledged = set()
     randomness = random.Random(7)  # repeatable chance
@@ -293,6 +301,7 @@ def kill_under_load(folder, rounds):
         ]
         for writer in writers:
             writer.start()
+        wait_for(lambda turn=turn: any(key.startswith(f"{turn}-") for key in list(acknowledged)))
         stop.wait(randomness.uniform(0.1, 0.4))
         running.end(signal.SIGKILL)
         stop.set()
