@@ -43,7 +43,9 @@ def copy(tmp_path: Path) -> Path:
             shutil.copy2(ROOT / name, tmp_path / name)
     shutil.copytree(ROOT / "tests/isolation", tmp_path / "tests/isolation", ignore=left_out)
     (tmp_path / "docs").mkdir()
-    shutil.copy2(ROOT / "docs/modules.md", tmp_path / "docs/modules.md")  # noxfile.py reads the choices
+    shutil.copy2(
+        ROOT / "docs/modules.md", tmp_path / "docs/modules.md"
+    )  # noxfile.py reads the choices
     return tmp_path
 
 
