@@ -45,7 +45,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "Start": ("README.md", "docs/start.md"),
     "Concepts": (
         *("docs/concepts.md", "docs/exactly-once.md", "docs/architecture.md", "docs/payments.md"),
-        *("docs/ledger.md", "docs/settlements.md", "docs/reconciliation.md", "docs/closing.md"),
+        *("docs/ledger.md", "docs/settlements.md", "docs/reconciliation.md"),
         *("docs/identity.md", "docs/audit.md", "docs/glossary.md"),
     ),
     "How to": (

@@ -9,6 +9,7 @@ from fintech_kernel.contracts.accounts import merchant_account, processor_accoun
 from fintech_kernel.contracts.ledger import Posting
 from fintech_kernel.money import Money
 from fintech_kernel.testing.apps import SETTINGS, running_app
+from fintech_kernel.testing.database import database_service
 from fintech_ledger import plugin
 from fintech_ledger.commands import app, close_app
 from fintech_ledger.domain.service import DoubleEntryLedger
@@ -87,6 +88,14 @@ def test_a_difference_ends_the_check_with_its_name(books):
 
     assert found.exit_code == 1
     assert "the books differ: op_1:capture is hidden from settlements" in found.output
+
+
+def test_a_database_without_tables_is_said_with_what_to_run(tmp_path):
+    with database_service(f"sqlite:///{tmp_path}/empty.db") as empty:
+        found = fintech("check", "--url", empty, url=empty)
+
+    assert found.exit_code == 1
+    assert "run fintech migrate, then this again" in found.output
 
 
 def test_a_database_that_does_not_answer_is_said_in_a_line():

@@ -31,7 +31,7 @@ def close(
     import asyncio
 
     from fintech_dbclient import DatabaseError  # brings the kernel, as all below
-    from fintech_kernel.commands.surroundings import fail
+    from fintech_kernel.commands.surroundings import fail, fail_for_database
     from fintech_kernel.domain.execution import OperationState
     from fintech_kernel.errors import InvalidRequest, TryAgainLater
 
@@ -42,7 +42,7 @@ def close(
     except TryAgainLater:
         fail("the close is recorded and goes on: the servers finish it, or run this again")
     except DatabaseError as error:
-        fail(f"the database did not answer ({type(error).__name__}): run this again")
+        fail_for_database(error)
     if answer.state is OperationState.REFUSED:
         fail(f"{until} cannot be closed any more: later transfers were folded before")
     typer.echo(f"{until} is closed by fold {answer.result['fold']}")
@@ -60,7 +60,7 @@ def close_period(
     import asyncio
 
     from fintech_dbclient import DatabaseError  # brings the kernel, as all below
-    from fintech_kernel.commands.surroundings import fail
+    from fintech_kernel.commands.surroundings import fail, fail_for_database
     from fintech_kernel.errors import InvalidRequest, TryAgainLater
 
     try:
@@ -70,7 +70,7 @@ def close_period(
     except TryAgainLater:
         fail("the close is recorded and goes on: the servers finish it, or run this again")
     except DatabaseError as error:
-        fail(f"the database did not answer ({type(error).__name__}): run this again")
+        fail_for_database(error)
     for reason in reasons:
         typer.echo(f"- {reason}", err=True)
     if reasons:
@@ -91,7 +91,7 @@ def check(
     import asyncio
 
     from fintech_dbclient import DatabaseError  # see close
-    from fintech_kernel.commands.surroundings import fail
+    from fintech_kernel.commands.surroundings import fail, fail_for_database
 
     from fintech_ledger.domain.errors import BooksDiffer
 
@@ -100,7 +100,7 @@ def check(
     except BooksDiffer as difference:
         fail(f"the books differ: {difference}")
     except DatabaseError as error:
-        fail(f"the database did not answer ({type(error).__name__})")
+        fail_for_database(error)
     typer.echo(
         f"checked: {checked.transfers} transfers, {checked.folds} folds,"
         f" {checked.lines} settlement lines, {checked.accounts} accounts; no difference"

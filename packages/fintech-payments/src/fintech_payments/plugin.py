@@ -1,6 +1,6 @@
 """The plugin: what payments give to the host. The only place where its parts meet."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from fintech_kernel.context import AppContext
@@ -15,7 +15,7 @@ from fintech_kernel.domain.permissions import (
     PLATFORM_FINANCE,
     PLATFORM_OPERATOR,
 )
-from fintech_kernel.errors import FintechError, StartupFault
+from fintech_kernel.errors import FintechError
 from fintech_kernel.hooks import (
     ErrorMapping,
     EventHandler,
@@ -34,6 +34,7 @@ from fintech_kernel.hooks import (
 )
 from fintech_kernel.settings import Environment
 
+from fintech_payments import building
 from fintech_payments.api import (
     callback_routes,
     dispute_routes,
@@ -49,17 +50,11 @@ from fintech_payments.domain.callbacks import Callbacks
 from fintech_payments.domain.dispute_service import Disputes
 from fintech_payments.domain.expiry import Expiry
 from fintech_payments.domain.gauges import payment_gauges
-from fintech_payments.domain.inquiry import Inquiry
 from fintech_payments.domain.projection import PaymentProjection
-from fintech_payments.domain.resolution import Resolution
 from fintech_payments.domain.resolver import Resolver
-from fintech_payments.domain.service import Payments, ProcessorChoice
-from fintech_payments.domain.timeline import Timeline
+from fintech_payments.domain.service import Payments
 from fintech_payments.domain.workflows import PaymentWorkflows
 from fintech_payments.infrastructure.processors import mobile_money, sandbox
-from fintech_payments.infrastructure.processors.books import SandboxBooks
-from fintech_payments.infrastructure.processors.letters import Letters
-from fintech_payments.infrastructure.processors.messenger import Messenger
 from fintech_payments.infrastructure.processors.mobile_money import MobileMoneyProcessor
 from fintech_payments.infrastructure.processors.sandbox import SandboxProcessor
 from fintech_payments.infrastructure.tables import MIGRATIONS
@@ -68,8 +63,6 @@ from fintech_payments.settings import PaymentsSettings
 NAME: Final = "payments"
 RESOLVE_TIMEOUT_SECONDS: Final = 120.0
 EXPIRE_TIMEOUT_SECONDS: Final = 120.0
-CALLBACKS_EVERY_SECONDS: Final = 1.0
-SANDBOXES: Final = (sandbox.NAME, mobile_money.NAME)
 
 _OPERATORS: Final = (PLATFORM_ADMIN, PLATFORM_OPERATOR, MERCHANT_ADMIN, MERCHANT_OPERATOR)
 _READERS: Final = (*_OPERATORS, PLATFORM_FINANCE, AUDITOR, MERCHANT_VIEWER)
@@ -154,11 +147,13 @@ def fintech_processors(context: AppContext) -> Sequence[ProcessorSpec]:
     """The sandboxes: a card acquirer and mobile money."""
     late_seconds = context.settings_of(PaymentsSettings).sandbox_late_seconds
     card = SandboxProcessor(
-        _books(context, sandbox.NAME), _letters(context, sandbox.NAME), late_seconds=late_seconds
+        building.books(context, sandbox.NAME),
+        building.letters(context, sandbox.NAME),
+        late_seconds=late_seconds,
     )
     mobile = MobileMoneyProcessor(
-        _books(context, mobile_money.NAME),
-        _letters(context, mobile_money.NAME),
+        building.books(context, mobile_money.NAME),
+        building.letters(context, mobile_money.NAME),
         late_seconds=late_seconds,
     )
     return [
@@ -182,17 +177,22 @@ def fintech_services() -> Sequence[ServiceProvider]:
             provides=Payments,
             requires=(),
             wants=(MerchantDirectory,),
-            build=_payments,
+            build=building.payments,
         ),
         ServiceProvider(
             name="payments.workflows",
             provides=PaymentWorkflows,
             requires=(Ledger,),
-            build=_workflows,
+            build=building.workflows,
         ),
-        ServiceProvider(name="payments.disputes", provides=Disputes, requires=(), build=_disputes),
         ServiceProvider(
-            name="payments.callbacks", provides=Callbacks, requires=(Disputes,), build=_callbacks
+            name="payments.disputes", provides=Disputes, requires=(), build=building.disputes
+        ),
+        ServiceProvider(
+            name="payments.callbacks",
+            provides=Callbacks,
+            requires=(Disputes,),
+            build=building.callbacks,
         ),
     ]
 
@@ -288,7 +288,7 @@ def fintech_routes(context: AppContext) -> Sequence[RouteMount]:
         RouteMount(
             name="payments.timeline",
             router=timeline_routes.build_timeline_router(
-                context.services.get(Payments), _timeline(context)
+                context.services.get(Payments), building.timeline(context)
             ),
             tag="payments",
             tag_description="Take, capture, cancel and refund payments.",
@@ -336,7 +336,7 @@ def fintech_jobs(context: AppContext) -> Sequence[Job]:
     """Ask about open outcomes, release what ran out, and carry the sandboxes' callbacks."""
     settings = context.settings_of(PaymentsSettings)
     resolver = Resolver(
-        inquiry=_inquiry(context),
+        inquiry=building.inquiry(context),
         journal=context.journal,
         database=context.database,
         clock=context.clock,
@@ -361,8 +361,8 @@ def fintech_jobs(context: AppContext) -> Sequence[Job]:
             timeout_seconds=EXPIRE_TIMEOUT_SECONDS,
         ),
         *(
-            _sandbox_callbacks(context, name)
-            for name in SANDBOXES
+            building.sandbox_callbacks(context, name)
+            for name in building.SANDBOXES
             if context.settings.app_env is not Environment.PRODUCTION
         ),
     ]
@@ -372,133 +372,3 @@ def fintech_jobs(context: AppContext) -> Sequence[Job]:
 def fintech_metrics(context: AppContext) -> Sequence[GaugeSet]:
     """Say how many calls to processors are unanswered, and for how long."""
     return [payment_gauges(context.database, context.clock)]
-
-
-def _sandbox_callbacks(context: AppContext, name: str) -> Job:
-    messenger = Messenger(name=name, books=_books(context, name), letters=_letters(context, name))
-    callbacks = context.services.get(Callbacks)
-
-    async def receive(processor: str, headers: Mapping[str, str], body: bytes) -> None:
-        await callbacks.receive(processor, headers=headers, body=body)
-
-    async def deliver() -> None:
-        await messenger.run(receive)
-
-    return Job(
-        name=f"payments.{name}.callbacks", run=deliver, every_seconds=CALLBACKS_EVERY_SECONDS
-    )
-
-
-def _books(context: AppContext, processor: str) -> SandboxBooks:
-    return SandboxBooks(processor=processor, database=context.database, clock=context.clock)
-
-
-def _letters(context: AppContext, processor: str) -> Letters:
-    return Letters(processor=processor, keyring=context.keyring)
-
-
-def _timeline(context: AppContext) -> Timeline:
-    return Timeline(
-        journal=context.journal,
-        operations=context.operations,
-        events=context.events,
-        clock=context.clock,
-    )
-
-
-def _resolution(context: AppContext) -> Resolution:
-    return Resolution(
-        operations=context.operations,
-        journal=context.journal,
-        clock=context.clock,
-        metrics=context.metrics,
-    )
-
-
-def _inquiry(context: AppContext) -> Inquiry:
-    return Inquiry(
-        resolution=_resolution(context), clock=context.clock, processors=context.processors
-    )
-
-
-def _callbacks(context: AppContext) -> Callbacks:
-    return Callbacks(
-        resolution=_resolution(context),
-        disputes=context.services.get(Disputes),
-        journal=context.journal,
-        database=context.database,
-        clock=context.clock,
-        processors=context.processors,
-    )
-
-
-def _disputes(context: AppContext) -> Disputes:
-    return Disputes(
-        operations=context.operations,
-        journal=context.journal,
-        identifiers=context.identifiers,
-        clock=context.clock,
-        fees=context.settings_of(PaymentsSettings).dispute_fees,
-    )
-
-
-def _payments(context: AppContext) -> Payments:
-    settings = context.settings_of(PaymentsSettings)
-    merchants = context.services.find(MerchantDirectory)
-    faults: list[str] = []
-    if merchants is None and not settings.without_merchants:
-        faults.append(
-            "payments need MerchantDirectory: install fintech-merchants, or set"
-            " PAYMENTS_WITHOUT_MERCHANTS=true to accept any merchant of a token and charge no fee"
-        )
-    chosen = {"PAYMENTS_PROCESSOR": settings.processor} | {
-        f"PAYMENTS_PROCESSORS_BY_METHOD ({method})": name
-        for method, name in settings.processors_by_method.items()
-    }
-    installed = ", ".join(sorted(context.processors))
-    faults += [
-        f"{variable} names {name!r}; installed are: {installed}"
-        for variable, name in chosen.items()
-        if name not in context.processors
-    ]
-    if settings.answer_seconds >= context.settings.app_request_timeout_seconds:
-        faults.append(
-            "PAYMENTS_ANSWER_SECONDS must be below APP_REQUEST_TIMEOUT_SECONDS: else an attempt ends"
-            " before it can record that the processor has not answered"
-        )
-    if context.settings.app_env is Environment.PRODUCTION:
-        faults += [
-            f"{variable} is a sandbox, which moves no money: in production install the package of a"
-            " processor and name it"
-            for variable, name in chosen.items()
-            if name in SANDBOXES
-        ]
-    if faults:
-        raise StartupFault(faults)
-    return Payments(
-        operations=context.operations,
-        journal=context.journal,
-        database=context.database,
-        identifiers=context.identifiers,
-        clock=context.clock,
-        merchants=merchants,
-        processors=ProcessorChoice(
-            default=context.processors[settings.processor],
-            by_method={
-                method: context.processors[name]
-                for method, name in settings.processors_by_method.items()
-            },
-        ),
-        authorization_days=settings.authorization_days,
-        inquiry=_inquiry(context),
-    )
-
-
-def _workflows(context: AppContext) -> PaymentWorkflows:
-    return PaymentWorkflows(
-        database=context.database,
-        ledger=context.services.get(Ledger),
-        processors=context.processors,
-        resolution=_resolution(context),
-        answer_seconds=context.settings_of(PaymentsSettings).answer_seconds,
-    )

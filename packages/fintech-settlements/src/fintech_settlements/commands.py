@@ -50,7 +50,7 @@ def run(
     import asyncio
 
     from fintech_dbclient import DatabaseError  # brings the kernel, as all below
-    from fintech_kernel.commands.surroundings import fail
+    from fintech_kernel.commands.surroundings import fail, fail_for_database
 
     at = _milliseconds(cutoff)
     try:
@@ -59,7 +59,7 @@ def run(
             return
         report = asyncio.run(_run(context, at))
     except DatabaseError as error:
-        fail(f"the database did not answer ({type(error).__name__}): run this again")
+        fail_for_database(error)
     typer.echo(
         f"{report.accounts} accounts: {report.opened} settlements opened,"
         f" {report.settled_before} settled before, {report.not_due} not due, {report.held} held"
@@ -81,7 +81,7 @@ def file(
     import asyncio
 
     from fintech_dbclient import DatabaseError  # see run
-    from fintech_kernel.commands.surroundings import fail
+    from fintech_kernel.commands.surroundings import fail, fail_for_database
     from fintech_kernel.security.sealed_fields import SealingKeyUnknown
 
     from fintech_settlements.domain.payout_files import FileUnwritable
@@ -99,7 +99,7 @@ def file(
     except OSError as error:
         fail(f"{output} cannot be written: {error.strerror}")
     except DatabaseError as error:
-        fail(f"the database did not answer ({type(error).__name__}): run this again")
+        fail_for_database(error)
     if written is None:
         typer.echo(f"no order of {rail} waits for a file")
         return

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fintech_kernel.context import AppContext
 from fintech_kernel.contracts.ledger import Ledger
@@ -16,7 +15,7 @@ from fintech_kernel.domain.permissions import (
     PLATFORM_FINANCE,
     PLATFORM_OPERATOR,
 )
-from fintech_kernel.errors import FintechError, StartupFault
+from fintech_kernel.errors import FintechError
 from fintech_kernel.hooks import (
     CloseCheck,
     CommandGroup,
@@ -37,7 +36,7 @@ from fintech_kernel.hooks import (
 )
 from fintech_kernel.settings import Environment
 
-from fintech_settlements import commands
+from fintech_settlements import building, commands
 from fintech_settlements.api import (
     operations,
     payout_routes,
@@ -49,36 +48,28 @@ from fintech_settlements.api import (
 from fintech_settlements.api.public_events import PUBLIC_EVENTS
 from fintech_settlements.domain import errors, reconciliation_errors, reconciling
 from fintech_settlements.domain.alarms import Alarms
-from fintech_settlements.domain.business_days import BusinessDays
 from fintech_settlements.domain.callbacks import PayoutCallbacks
 from fintech_settlements.domain.close_check import SettlementsCheck
 from fintech_settlements.domain.events import ALARMING
 from fintech_settlements.domain.gauges import settlement_gauges
-from fintech_settlements.domain.inquiry import Inquiry
-from fintech_settlements.domain.payout_files import Debtor, PayoutFiles
+from fintech_settlements.domain.payout_files import PayoutFiles
 from fintech_settlements.domain.payout_workflows import PayoutWorkflows
-from fintech_settlements.domain.payouts import Payouts, RailChoice
+from fintech_settlements.domain.payouts import Payouts
 from fintech_settlements.domain.projection import SettlementProjection
 from fintech_settlements.domain.reconciliation_workflows import ReconciliationWorkflows
 from fintech_settlements.domain.reconciling import Reconciling
-from fintech_settlements.domain.resolution import Resolution
 from fintech_settlements.domain.resolver import Resolver
 from fintech_settlements.domain.runs import RUN_JOB, Runs
 from fintech_settlements.domain.service import Settlements
 from fintech_settlements.domain.statements import LineHashes
 from fintech_settlements.domain.workflows import SettlementWorkflows
-from fintech_settlements.infrastructure.rails.letters import PayoutLetters
-from fintech_settlements.infrastructure.rails.messenger import PayoutMessenger
 from fintech_settlements.infrastructure.rails.orders import ORDER_RAILS, OrderRail
-from fintech_settlements.infrastructure.rails.sandbox import NAME as SANDBOX
-from fintech_settlements.infrastructure.rails.sandbox import SandboxRail
 from fintech_settlements.infrastructure.tables import MIGRATIONS
 from fintech_settlements.settings import SettlementsSettings
 
 NAME: Final = "settlements"
 RUN_TIMEOUT_SECONDS: Final = 600.0
 RESOLVE_TIMEOUT_SECONDS: Final = 120.0
-CALLBACKS_EVERY_SECONDS: Final = 1.0
 
 _STATUSES: Final[Mapping[type[FintechError], int]] = {
     errors.MerchantHeld: 409,
@@ -192,7 +183,7 @@ def fintech_payout_rails(context: AppContext) -> Sequence[PayoutRailSpec]:
     orders = [
         OrderRail(name, database=context.database, clock=context.clock) for name in ORDER_RAILS
     ]
-    sandbox = _sandbox(context)
+    sandbox = building.sandbox(context)
     return [PayoutRailSpec(name=rail.name, rail=rail) for rail in (sandbox, *orders)]
 
 
@@ -208,7 +199,7 @@ def fintech_services() -> Sequence[ServiceProvider]:
     needs = (Ledger, MerchantDirectory)
     return [
         ServiceProvider(
-            name="settlements", provides=Settlements, requires=needs, build=_settlements
+            name="settlements", provides=Settlements, requires=needs, build=building.settlements
         ),
         ServiceProvider(
             name="settlements.hashes",
@@ -217,27 +208,29 @@ def fintech_services() -> Sequence[ServiceProvider]:
             build=lambda context: LineHashes(context.services.get(Ledger)),
         ),
         ServiceProvider(
-            name="settlements.payouts", provides=Payouts, requires=needs, build=_payouts
+            name="settlements.payouts", provides=Payouts, requires=needs, build=building.payouts
         ),
-        ServiceProvider(name="settlements.runs", provides=Runs, requires=needs, build=_runs),
+        ServiceProvider(
+            name="settlements.runs", provides=Runs, requires=needs, build=building.runs
+        ),
         ServiceProvider(
             name="settlements.callbacks",
             provides=PayoutCallbacks,
             requires=needs,
-            build=_callbacks,
+            build=building.callbacks,
         ),
         ServiceProvider(
             name="settlements.files",
             provides=PayoutFiles,
             requires=(),
             wants=(PayoutAccounts,),
-            build=_files,
+            build=building.files,
         ),
         ServiceProvider(
             name="settlements.reconciling",
             provides=Reconciling,
             requires=needs,
-            build=_reconciling,
+            build=building.reconciliation,
         ),
     ]
 
@@ -250,7 +243,7 @@ def fintech_operations(context: AppContext) -> Sequence[OperationHandler]:
         ledger=ledger,
         rails=context.payout_rails,
         hashes=context.services.get(LineHashes),
-        resolution=_resolution(context),
+        resolution=building.resolution(context),
         answer_seconds=context.settings_of(SettlementsSettings).answer_seconds,
     )
     return [
@@ -294,7 +287,7 @@ def fintech_jobs(context: AppContext) -> Sequence[Job]:
     """Settle who is due, ask about open payouts, and carry the sandbox's callbacks."""
     settings = context.settings_of(SettlementsSettings)
     resolver = Resolver(
-        inquiry=_inquiry(context),
+        inquiry=building.inquiry(context),
         journal=context.journal,
         database=context.database,
         clock=context.clock,
@@ -314,7 +307,7 @@ def fintech_jobs(context: AppContext) -> Sequence[Job]:
         ),
     ]
     if context.settings.app_env is not Environment.PRODUCTION:
-        jobs.append(_sandbox_callbacks(context))
+        jobs.append(building.sandbox_callbacks(context))
     return jobs
 
 
@@ -374,173 +367,3 @@ def fintech_metrics(context: AppContext) -> Sequence[GaugeSet]:
 def fintech_commands() -> Sequence[CommandGroup]:
     """``fintech settlements``."""
     return [CommandGroup(name=NAME, app=commands.app)]
-
-
-def _settlements(context: AppContext) -> Settlements:
-    return Settlements(
-        operations=context.operations,
-        journal=context.journal,
-        database=context.database,
-        identifiers=context.identifiers,
-        clock=context.clock,
-        ledger=context.services.get(Ledger),
-        merchants=context.services.get(MerchantDirectory),
-        signer=context.signer,
-        chunk_size=context.settings_of(SettlementsSettings).chunk_size,
-    )
-
-
-def _reconciling(context: AppContext) -> Reconciling:
-    settings = context.settings_of(SettlementsSettings)
-    return Reconciling(
-        operations=context.operations,
-        journal=context.journal,
-        database=context.database,
-        clock=context.clock,
-        merchants=context.services.get(MerchantDirectory),
-        processors=tuple(context.processors),
-        sla_days=settings.bank_sla_days,
-        days_early=settings.bank_days_early,
-        tolerance=settings.bank_tolerance,
-    )
-
-
-def _payouts(context: AppContext) -> Payouts:
-    """Build the use cases of payouts.
-
-    Raises:
-        StartupFault: a configured rail is not installed, or is the sandbox in production.
-    """
-    settings = context.settings_of(SettlementsSettings)
-    chosen = {"SETTLEMENTS_RAIL": settings.rail} | {
-        f"SETTLEMENTS_RAILS_BY_CURRENCY ({currency})": name
-        for currency, name in settings.rails_by_currency.items()
-    }
-    known = ", ".join(sorted(context.payout_rails))
-    faults = [
-        f"{setting}: no rail {name!r} is installed; installed are {known}"
-        for setting, name in chosen.items()
-        if name not in context.payout_rails
-    ]
-    if context.settings.app_env is Environment.PRODUCTION:
-        faults += [
-            f"{setting} is the sandbox, which pays nobody: in production name manual, a file rail, or"
-            " the rail of a package that you install"
-            for setting, name in chosen.items()
-            if name == SANDBOX
-        ]
-    if faults:
-        raise StartupFault(faults)
-    rails = context.payout_rails
-    return Payouts(
-        operations=context.operations,
-        journal=context.journal,
-        clock=context.clock,
-        merchants=context.services.get(MerchantDirectory),
-        inquiry=_inquiry(context),
-        choice=RailChoice(
-            default=rails[settings.rail],
-            by_currency={
-                currency: rails[name] for currency, name in settings.rails_by_currency.items()
-            },
-        ),
-        rails=rails,
-        two_people_above=settings.two_people_above,
-    )
-
-
-def _runs(context: AppContext) -> Runs:
-    """Build the use cases of runs.
-
-    Raises:
-        StartupFault: there is no such time zone, or nobody knows the country's holidays.
-    """
-    settings = context.settings_of(SettlementsSettings)
-    try:
-        zone = ZoneInfo(settings.time_zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise StartupFault(
-            [f"SETTLEMENTS_TIME_ZONE: there is no zone {settings.time_zone!r} (use Africa/Nairobi)"]
-        ) from None
-    try:
-        is_business_day = BusinessDays(settings.holidays_country)
-    except NotImplementedError:
-        raise StartupFault(
-            [f"SETTLEMENTS_HOLIDAYS_COUNTRY: no holidays of {settings.holidays_country} are known"]
-        ) from None
-    return Runs(
-        operations=context.operations,
-        database=context.database,
-        identifiers=context.identifiers,
-        clock=context.clock,
-        ledger=context.services.get(Ledger),
-        merchants=context.services.get(MerchantDirectory),
-        zone=zone,
-        is_business_day=is_business_day,
-        chunk_size=settings.chunk_size,
-        is_automatic=settings.automatic,
-    )
-
-
-def _files(context: AppContext) -> PayoutFiles:
-    settings = context.settings_of(SettlementsSettings)
-    return PayoutFiles(
-        database=context.database,
-        journal=context.journal,
-        identifiers=context.identifiers,
-        clock=context.clock,
-        accounts=context.services.find(PayoutAccounts),
-        debtor=Debtor(
-            name=settings.sepa_debtor_name,
-            iban=settings.sepa_debtor_iban,
-            bic=settings.sepa_debtor_bic,
-        ),
-    )
-
-
-def _callbacks(context: AppContext) -> PayoutCallbacks:
-    return PayoutCallbacks(
-        resolution=_resolution(context),
-        operations=context.operations,
-        journal=context.journal,
-        database=context.database,
-        clock=context.clock,
-        rails=context.payout_rails,
-    )
-
-
-def _resolution(context: AppContext) -> Resolution:
-    return Resolution(
-        operations=context.operations,
-        journal=context.journal,
-        clock=context.clock,
-        metrics=context.metrics,
-    )
-
-
-def _inquiry(context: AppContext) -> Inquiry:
-    return Inquiry(resolution=_resolution(context), clock=context.clock, rails=context.payout_rails)
-
-
-def _sandbox(context: AppContext) -> SandboxRail:
-    return SandboxRail(
-        context.database,
-        context.clock,
-        PayoutLetters(rail=SANDBOX, keyring=context.keyring),
-        late_seconds=context.settings_of(SettlementsSettings).sandbox_late_seconds,
-    )
-
-
-def _sandbox_callbacks(context: AppContext) -> Job:
-    messenger = PayoutMessenger(_sandbox(context))
-    callbacks = context.services.get(PayoutCallbacks)
-
-    async def receive(rail: str, headers: Mapping[str, str], body: bytes) -> None:
-        await callbacks.receive(rail, headers=headers, body=body)
-
-    async def deliver() -> None:
-        await messenger.run(receive)
-
-    return Job(
-        name="settlements.sandbox.callbacks", run=deliver, every_seconds=CALLBACKS_EVERY_SECONDS
-    )

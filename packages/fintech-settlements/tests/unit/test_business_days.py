@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from fintech_kernel.contracts.merchants import SettlementInterval, SettlementSchedule, Weekday
 from fintech_kernel.errors import InvariantBroken
-from fintech_settlements.domain.business_days import BusinessDays, last_cutoff
+from fintech_settlements.domain.business_days import BusinessDays, HolidaysUnknown, last_cutoff
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,7 +62,7 @@ def test_midnight_is_where_the_deployment_is():
 
 
 def test_a_country_whose_holidays_nobody_knows_is_an_error():
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(HolidaysUnknown):
         BusinessDays("XX")
 
 

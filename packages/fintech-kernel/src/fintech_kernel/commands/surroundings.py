@@ -10,7 +10,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NoReturn, TypeVar, cast
 
 import typer
-from fintech_dbclient import Database, DatabaseError
+from fintech_dbclient import (
+    Database,
+    DatabaseError,
+    StatementFailed,
+    Unauthorized,
+    UnknownTable,
+)
 
 from fintech_kernel.domain.actors import SYSTEM_ROLES, Actor
 from fintech_kernel.hooks import SettingsSpec
@@ -46,13 +52,26 @@ def with_database(settings: KernelSettings, work: Callable[[Database], Awaitable
     try:
         return asyncio.run(run())
     except DatabaseError as error:
-        fail(f"the database at {settings.db_base_url} did not answer ({type(error).__name__})")
+        fail_for_database(error)
 
 
 def fail(line: str) -> NoReturn:
     """End the command with a line and exit code 1."""
     typer.echo(f"fintech: {line}", err=True)
     raise typer.Exit(EXIT_FAILED)
+
+
+def fail_for_database(error: DatabaseError) -> NoReturn:
+    """End the command with what the database said, and what to do about it."""
+    match error:
+        case UnknownTable():
+            fail(f"a table is missing ({error.statement}): run fintech migrate, then this again")
+        case Unauthorized():
+            fail("the database refuses DB_API_TOKEN: set the service's token")
+        case StatementFailed():
+            fail(f"the database refused a statement ({error}): see what the database service logs")
+        case _:
+            fail(f"the database did not answer ({type(error).__name__}): run this again")
 
 
 def operator() -> Actor:

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import TYPE_CHECKING, Final
 
 from fintech_kernel.contracts.merchants import SettlementInterval, SettlementSchedule, Weekday
-from fintech_kernel.errors import InvariantBroken
+from fintech_kernel.errors import FintechError, InvariantBroken
 
 if TYPE_CHECKING:
     from holidays import HolidayBase
@@ -22,11 +22,15 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _WEEKDAYS: Final = tuple(Weekday)
 
 
+class HolidaysUnknown(FintechError):
+    """Nobody knows a country's holidays."""
+
+
 class BusinessDays:
     """Which days are business days; without a country every day is.
 
     Raises:
-        NotImplementedError: the library knows no holidays of this country.
+        HolidaysUnknown: the library knows no holidays of this country.
     """
 
     def __init__(self, country: str) -> None:
@@ -34,7 +38,10 @@ class BusinessDays:
         if country:
             from holidays import country_holidays
 
-            self._holidays = country_holidays(country)
+            try:
+                self._holidays = country_holidays(country)
+            except NotImplementedError:  # the library's word for a country that it does not know
+                raise HolidaysUnknown(country) from None
 
     def __call__(self, day: date) -> bool:
         """Whether banks work on a day."""
