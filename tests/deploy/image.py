@@ -21,6 +21,9 @@ PLACES = re.compile(r"(?<![\w./-])/(?:src|opt/fintech)\b")
 UNCACHED = {"UV_NO_CACHE"}
 """Variables that only keep an image small."""
 
+OF_THE_TESTS = {"VIRTUAL_ENV", "PYTHONWARNINGS"}
+"""Variables of the session that no image has: pip's own warnings are not ours to turn into errors."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Image:
@@ -111,7 +114,7 @@ class Build:
     def _run(self, rest: str) -> None:
         variables = {name: value for name, value in self._known.items() if name != "PYTHON_VERSION"}
         environment = {
-            **{name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"},
+            **{name: value for name, value in os.environ.items() if name not in OF_THE_TESTS},
             **{k: v for k, v in self.image.variables.items() if k not in UNCACHED},
             **variables,
             "PATH": self._path,
