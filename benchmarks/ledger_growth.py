@@ -2,9 +2,9 @@
 
 Run it as ``python benchmarks/ledger_growth.py`` (``--largest 6`` for a million, ``--engine postgresql``
 for a private PostgreSQL; default: both engines as far as they are installed, up to 10^5). For each size
-it fills the tables through the database service (plain inserts of many rows, as postings are, but more
-at once), closes a period, folds the rest, leaves ``OPEN`` transfers open as they are between two runs of
-the job, and measures:
+it fills a database of its own through the database service (plain inserts of many rows, as postings are,
+but more at once), closes a period, and leaves ``OPEN`` transfers open as they are between two runs of the
+job. Then it measures, in all of them:
 
 - ``balance of a merchant``, ``balance of the processor``: ``GET /v1/ledger/accounts/{account}``'s read;
 - ``a page of accounts``: fifty, from the start;
@@ -14,7 +14,8 @@ the job, and measures:
 - ``balance at a close``.
 
 Reads go through the shipped code (``Books``, ``DoubleEntryLedger``) over HTTP to the service. Medians of
-``ROUNDS``, in turn; what counts is the ratio to 10^3 of the same run.
+``ROUNDS``, sizes and reads in turn, so that whatever else the machine does meets all of them; what counts
+is the ratio to 10^3 of the same run.
 """
 
 import argparse
@@ -25,7 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from fintech_database.testing import (
@@ -45,7 +46,7 @@ from fintech_ledger.domain.service import DoubleEntryLedger
 from fintech_ledger.infrastructure import queries
 from fintech_ledger.infrastructure.tables import MIGRATIONS
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, track
 from rich.table import Table
 
 MERCHANTS = 10
@@ -59,8 +60,8 @@ FOLD_SIZE = 1_000
 ROUNDS = 201
 PAGE = 50
 CURRENCY = "KES"
-DAY = 86_400_000
 START = period_end("2026-01-01")
+END = period_end("2026-01-02")
 
 MERCHANT = "mer_0000"
 ACCOUNT = merchant_account(MERCHANT, CURRENCY)
@@ -87,30 +88,26 @@ def rows_from(first: int, count: int, *, at: int, unclaimed: int) -> list[tuple[
 
 
 class Filling:
-    """A ledger that grows."""
+    """A ledger that is filled."""
 
     def __init__(self, database: Database, progress: Progress) -> None:
         self.database = database
         self.progress = progress
         self.folding = Folding(database=database, clock=SystemClock(), size=FOLD_SIZE)
         self.transfers = 0
-        self.days = 0
 
-    async def grow(self, transfers: int) -> tuple[float, float]:
+    async def fill(self, transfers: int) -> tuple[float, float]:
         """Fill up to so many transfers, closed and folded but for the last; return seconds of both."""
         begun = time.perf_counter()
-        await self._insert(transfers - OPEN - self.transfers, unclaimed=0)
+        await self._insert(transfers - OPEN, at=START, unclaimed=0)
         filled = time.perf_counter()
-        self.days += 1
-        end = START + self.days * DAY
-        await self._fold(Want(cutoff=end, period=period_ending(end)))
+        await self._fold(Want(cutoff=END, period=period_ending(END)))
         folded = time.perf_counter()
-        await self._insert(OPEN, unclaimed=1, folded=True)
+        await self._insert(OPEN, at=END + 1, unclaimed=1)
         return filled - begun, folded - filled
 
-    async def _insert(self, count: int, *, unclaimed: int, folded: bool = False) -> None:
+    async def _insert(self, count: int, *, at: int, unclaimed: int) -> None:
         bar = self.progress.add_task("transfers", total=count)
-        at = START + self.days * DAY + (1 if folded else 0)
         for begin in range(0, count, ROWS_OF_INSERT):
             size = min(ROWS_OF_INSERT, count - begin)
             rows = rows_from(self.transfers, size, at=at, unclaimed=unclaimed)
@@ -127,12 +124,12 @@ class Filling:
         self.progress.remove_task(bar)
 
 
-def reads_of(filling: Filling) -> dict[str, Read]:
+def reads_of(database: Database) -> dict[str, Read]:
     """What is measured, by name."""
-    books = Books(database=filling.database, clock=SystemClock())
-    ledger = DoubleEntryLedger(database=filling.database)
+    books = Books(database=database, clock=SystemClock())
+    ledger = DoubleEntryLedger(database=database)
     everything = TransferFilter()
-    closed = period_ending(START + filling.days * DAY)
+    closed = period_ending(END)
     return {
         "balance of a merchant": lambda: books.account(ACCOUNT, merchant_id=MERCHANT),
         "balance of the processor": lambda: books.account(PROCESSOR, merchant_id=None),
@@ -153,36 +150,39 @@ def reads_of(filling: Filling) -> dict[str, Read]:
     }
 
 
-async def medians_of(reads: dict[str, Read]) -> dict[str, float]:
-    """Median milliseconds of each read, measured in turn."""
-    took: dict[str, list[float]] = {name: [] for name in reads}
-    for _ in range(ROUNDS):
-        for name, read in reads.items():
-            begun = time.perf_counter()
-            await read()
-            took[name].append((time.perf_counter() - begun) * 1_000)
-    return {name: statistics.median(times[1:]) for name, times in took.items()}
+async def medians_of(reads: dict[int, dict[str, Read]]) -> dict[int, dict[str, float]]:
+    """Median milliseconds of each read at each size, measured in turn."""
+    took = {size: {name: list[float]() for name in of_size} for size, of_size in reads.items()}
+    for _ in track(range(ROUNDS), "reads", transient=True):
+        for name in next(iter(reads.values())):
+            for size, of_size in reads.items():
+                begun = time.perf_counter()
+                await of_size[name]()
+                took[size][name].append((time.perf_counter() - begun) * 1_000)
+    return {
+        size: {name: statistics.median(times[1:]) for name, times in of_size.items()}
+        for size, of_size in took.items()
+    }
 
 
 async def measure(
-    url: str, tidied: Callable[[], None], sizes: list[int], console: Console
+    services: dict[int, str], tidied: Callable[[], None], console: Console
 ) -> dict[int, dict[str, float]]:
-    """Fill to each size and measure there, once the database is ``tidied``."""
-    found: dict[int, dict[str, float]] = {}
-    async with HttpDatabase(url, timeout_seconds=60.0) as database:
-        await migrate(database, "fintech-ledger", MIGRATIONS)
-        with Progress(console=console, transient=True) as progress:
-            filling = Filling(database, progress)
-            for size in sizes:
-                before = filling.transfers
-                filled, folded = await filling.grow(size)
-                tidied()
-                found[size] = await medians_of(reads_of(filling))
-                console.print(
-                    f"{size:>9,} transfers: filled in {filled:.1f} s, folded in {folded:.1f} s"
-                    f" ({(filling.transfers - before - OPEN) / folded:,.0f} transfers/s)"
-                )
-    return found
+    """Fill each size's database, and measure once all are ``tidied``."""
+    async with AsyncExitStack() as stack:
+        databases: dict[int, Database] = {}
+        for size, url in services.items():
+            client = HttpDatabase(url, timeout_seconds=60.0)
+            databases[size] = database = await stack.enter_async_context(client)
+            await migrate(database, "fintech-ledger", MIGRATIONS)
+            with Progress(console=console, transient=True) as progress:
+                filled, folded = await Filling(database, progress).fill(size)
+            console.print(
+                f"{size:>9,} transfers: filled in {filled:.1f} s, folded in {folded:.1f} s"
+                f" ({(size - OPEN) / folded:,.0f} transfers/s)"
+            )
+        tidied()
+        return await medians_of({size: reads_of(one) for size, one in databases.items()})
 
 
 def show(engine: str, found: dict[int, dict[str, float]], console: Console) -> None:
@@ -201,17 +201,24 @@ def show(engine: str, found: dict[int, dict[str, float]], console: Console) -> N
 
 
 @contextmanager
-def service_of(engine: str) -> Generator[tuple[str, Callable[[], None]]]:
-    """The service on a new database of an engine, and what tidies that up."""
-    with tempfile.TemporaryDirectory() as folder:
+def services_of(
+    engine: str, sizes: list[int]
+) -> Generator[tuple[dict[int, str], Callable[[], None]]]:
+    """A service on a new database of an engine for each size, and what tidies all of them up."""
+    with ExitStack() as stack:
         if engine == "sqlite":
-            with start_service(f"sqlite:///{Path(folder) / 'growth.db'}") as url:
-                yield url, lambda: None
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            databases = [f"sqlite:///{folder / f'{size}.db'}" for size in sizes]
         else:
-            with start_postgresql(durable=True) as server:
-                database = create_database(server)
-                with start_service(database) as url:
-                    yield url, lambda: tidy(database)
+            server = stack.enter_context(start_postgresql(durable=True))
+            databases = [create_database(server) for _ in sizes]
+        urls = [stack.enter_context(start_service(database)) for database in databases]
+
+        def tidied() -> None:
+            for database in databases if engine == "postgresql" else ():
+                tidy(database)
+
+        yield dict(zip(sizes, urls, strict=True)), tidied
 
 
 def main() -> None:
@@ -228,8 +235,8 @@ def main() -> None:
     sizes = [10**power for power in range(3, asked.largest + 1)]
     for engine in ["sqlite", "postgresql"] if asked.engine == "both" else [asked.engine]:
         try:
-            with service_of(engine) as (url, tidied):
-                measured[engine] = asyncio.run(measure(url, tidied, sizes, console))
+            with services_of(engine, sizes) as (services, tidied):
+                measured[engine] = asyncio.run(measure(services, tidied, console))
                 show(engine, measured[engine], console)
         except PostgresqlMissing as missing:
             console.print(f"postgresql: not measured: {missing}")
