@@ -430,7 +430,6 @@ def _mount_routes(app: FastAPI, host: PluginHost, context: AppContext) -> None:
         prefixes.include(mount.router, prefix=prefix, tag=mount.tag)
         app.openapi_tags.append({"name": mount.tag, "description": mount.tag_description})
         public += mount.public
-    prefixes.mount()
     host.note(
         route_faults(
             app,
