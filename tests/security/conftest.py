@@ -1,8 +1,9 @@
 """The assembled application, once per module, and the book of all that it executes."""
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,9 +11,10 @@ sys.path.insert(
     0, str(Path(__file__).parent)
 )  # the modules of this folder import one another by name
 
+from fintech_kernel.host import PluginHost
 from fintech_kernel.testing.apps import SETTINGS
-from fintech_kernel.web.app import create_app
-from statements import StatementBook
+from fintech_kernel.web.app import create_app, migrations
+from statements import StatementBook, Tables
 from surface import Operation, operations
 from world import World, running_world
 
@@ -22,8 +24,10 @@ OPERATIONS = operations(create_app(settings={**SETTINGS, "db_base_url": "http://
 WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 BOOK = StatementBook()
-LAST = "test_statements.py"
-"""It judges what all other files had executed."""
+"""Of this process: each worker has its own, and judges it."""
+
+TOLD: list[tuple[int, list[str]]] = []
+"""How many statements each worker executed, and their texts."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -39,20 +43,50 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(name, wanted, ids=[one.label for one in wanted])
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name == LAST)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["book"] = (BOOK.count, [*BOOK.texts()])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what a worker had executed into the summary; a worker that crashed says nothing."""
+    count, texts = getattr(node, "workeroutput", {}).get("book", (0, []))
+    TOLD.append((count, texts))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    books = [(BOOK.count, BOOK.texts()), *TOLD]
     terminalreporter.write_line(
-        f"security: {len(OPERATIONS)} operations; {BOOK.count} statements executed,"
-        f" {len(BOOK.texts())} distinct"
+        f"security: {len(OPERATIONS)} operations; {sum(count for count, _ in books)} statements executed,"
+        f" {len({text for _, texts in books for text in texts})} distinct"
     )
 
 
 @pytest.fixture(scope="session")
 def book() -> StatementBook:
     return BOOK
+
+
+@pytest.fixture(scope="session")
+def tables() -> Tables:
+    return Tables.of(
+        [
+            text
+            for one in migrations(PluginHost.installed())
+            for migration in one.migrations
+            for text in migration.statements
+        ]
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def judged(book: StatementBook, tables: Tables) -> Iterator[None]:
+    """Judge, at the end, every statement that these tests had executed."""
+    yield
+    found = book.faults(tables)
+    if found:
+        pytest.fail("\n".join(found))
 
 
 @pytest.fixture(scope="session")

@@ -120,6 +120,10 @@ class StatementBook:
     def texts(self) -> set[str]:
         return {one.sql for one in self.executed}
 
+    def faults(self, tables: "Tables") -> list[str]:
+        """Return what is wrong with any of them, each in a line."""
+        return sorted({fault for one in self.executed for fault in faults(one, tables)})
+
 
 class RecordingDatabase:
     """Implements ``Database``: the real client, and a book of what went through it."""

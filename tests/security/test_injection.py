@@ -1,6 +1,6 @@
 """Hostile texts in every input of every operation: refused or kept as text, and nothing else happens.
 
-50 of the 500 are sent in a plain run, all where slow tests run. ``test_statements.py`` then judges every
+50 of the 500 are sent in a plain run, all where slow tests run. The fixture ``judged`` then judges every
 statement that they caused.
 """
 

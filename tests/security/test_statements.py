@@ -1,6 +1,7 @@
-"""What the whole suite had executed: one statement a text, known tables, and always whose rows.
+"""What the whole suite has executed: one statement a text, known tables, and always whose rows.
 
-This file runs last. Alone it judges what the two merchants' stories execute.
+The fixture ``judged`` holds every process to these rules at its end; here are what servers' jobs execute by
+themselves, and that the rules have teeth.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
@@ -10,7 +11,6 @@ import pytest
 from fintech_dbclient import Statement
 from fintech_kernel.context import AppContext
 from fintech_kernel.host import PluginHost
-from fintech_kernel.web.app import migrations
 from statements import PLATFORM_WIDE, SCOPED_KEYS, Executed, StatementBook, Tables, faults
 
 PACKAGES = Path(__file__).parents[2] / "packages"
@@ -18,22 +18,10 @@ PACKAGES = Path(__file__).parents[2] / "packages"
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(scope="module")
-def tables() -> Tables:
-    return Tables.of(
-        [
-            text
-            for one in migrations(PluginHost.installed())
-            for migration in one.migrations
-            for text in migration.statements
-        ]
-    )
-
-
 async def test_every_statement_keeps_the_rules(world, book: StatementBook, tables: Tables):
     for job in _jobs(world.app.context):
         await job()
-    found = sorted({fault for one in book.executed for fault in faults(one, tables)})
+    found = book.faults(tables)
     if found:
         pytest.fail("\n".join(found))
 
