@@ -95,7 +95,6 @@ async def world(database_url: str, anyio_backend: str) -> AsyncIterator[World]:
         plugins=[plugin, test_ledger],
         settings={
             "payments_without_merchants": True,
-            "payments_answer_seconds": 1.0,
             "payments_sandbox_late_seconds": LATE_SECONDS,
             "payments_processors_by_method": PROCESSORS,
         },

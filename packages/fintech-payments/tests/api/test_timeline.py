@@ -29,7 +29,7 @@ async def app(
     async with running_app(
         database_url=database_url,
         plugins=[plugin, test_ledger],
-        settings={"payments_without_merchants": True, "payments_answer_seconds": 0.2},
+        settings={"payments_without_merchants": True},
         overrides=Overrides(clock=clock),
     ) as running:
         yield running

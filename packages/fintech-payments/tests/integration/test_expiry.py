@@ -17,7 +17,6 @@ pytestmark = pytest.mark.anyio
 
 SETTINGS = {
     "payments_without_merchants": True,
-    "payments_answer_seconds": 0.3,
     "payments_authorization_days": 7,
 }
 DAYS = 86_400

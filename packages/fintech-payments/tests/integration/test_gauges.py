@@ -19,7 +19,7 @@ async def test_open_outcomes_are_counted_by_processor_with_the_age_of_the_oldest
     async with running_app(
         database_url=database_url,
         plugins=[plugin, test_ledger],
-        settings={"payments_without_merchants": True, "payments_answer_seconds": 0.2},
+        settings={"payments_without_merchants": True},
         overrides=Overrides(clock=clock),
     ) as app:
         statuses = []

@@ -21,7 +21,7 @@ from fintech_payments.domain.steps import CLOCKS_APART_SECONDS
 
 pytestmark = pytest.mark.anyio
 
-SETTINGS = {"payments_without_merchants": True, "payments_answer_seconds": 0.2}
+SETTINGS = {"payments_without_merchants": True}
 
 
 @pytest.fixture

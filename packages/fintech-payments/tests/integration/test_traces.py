@@ -72,7 +72,7 @@ async def traced(database_url: str, anyio_backend: str) -> AsyncIterator[Traced]
     async with running_app(
         database_url=database_url,
         plugins=[plugin, test_ledger],
-        settings={"payments_without_merchants": True, "payments_answer_seconds": 1.0},
+        settings={"payments_without_merchants": True},
         overrides=Overrides(tracing=OpenTelemetryTracing(provider)),
     ) as app:
         exporter.clear()  # what the start did
