@@ -9,8 +9,10 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Final
 
@@ -40,13 +42,25 @@ EXAMPLE: Final = "examples/fintech-loyalty"
 KERNEL: Final = "fintech-kernel"
 SERVER: Final = "fintech-server"
 
-WARNINGS_ARE_ERRORS: Final = {"PYTHONWARNINGS": "error"}
+TESTED: Final[Mapping[str, str | None]] = {
+    "PYTHONWARNINGS": "error",
+    "PYTHONDONTWRITEBYTECODE": None,
+    "PYTHONPYCACHEPREFIX": str(ROOT / ".nox" / "bytecode"),
+}
+"""The environment of tests. Sources are compiled once, whatever the caller's shell says: each worker, server
+and database service of a test is a process, and compiling costs more than all else that its start does."""
+
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder of its own is made there
+MEMORY_BYTES_MIN: Final = 4 * 2**30
+"""Where Linux keeps files in memory, and what must be free there for tests to do so: containers have less."""
+
 QUICK: Final = ("-m", "not slow")
 EVERYTHING: Final = ("-m", "")
 """Selections of tests; the last ``-m`` on pytest's command line wins, so a caller's replaces ours."""
 
 ON_BOTH_CORES: Final = ("-n", "2", "--dist", "worksteal")
-"""Packages' tests start a database service each and mostly wait for it: two at once cost half the time."""
+"""Tests wait for the services that they start: two at once cost half the time. Workers get neighbours: what
+a module has made for itself is made twice only where one helps the other."""
 
 PACKAGES: Final = read_packages(ROOT)
 SUBSETS: Final = read_choices(ROOT / "docs" / "modules.md")
@@ -156,7 +170,8 @@ def architecture(session: nox.Session) -> None:
     """Check the rules of the architecture that no linter knows, and that the contracts bite."""
     install(session, *PACKAGES, groups=["test", "lint"])
     nox_itself = {"NOX": shlex.join([sys.executable, "-m", "nox"])}  # tests run sessions on a copy
-    run_tests(session, "tests/architecture", "tests/isolation", "tests/tools", env=nox_itself)
+    folders = ("tests/architecture", "tests/isolation", "tests/tools")
+    run_tests(session, *folders, env=nox_itself, in_memory=False)
 
 
 @nox.session
@@ -168,7 +183,7 @@ def integration(session: nox.Session) -> None:
 @nox.session
 def security(session: nox.Session) -> None:
     """Run the generated matrix of routes and roles, and the corpora of hostile input."""
-    across_packages(session, "tests/security")
+    across_packages(session, "tests/security", *ON_BOTH_CORES)
 
 
 @nox.session
@@ -180,16 +195,17 @@ def simulation(session: nox.Session) -> None:
 @nox.session
 def e2e(session: nox.Session) -> None:
     """Drive the server as a process over HTTP, from onboarding to a paid settlement."""
-    across_packages(session, "tests/e2e")
+    across_packages(session, "tests/e2e", *ON_BOTH_CORES)
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
     """Execute the commands and examples that the documentation shows."""
-    across_packages(session, "tests/docs")
+    by_file = ("-n", "2", "--dist", "loadfile")  # a page's commands are one story
+    across_packages(session, "tests/docs", *by_file, in_memory=False)
 
 
-@nox.session
+@nox.session(allow_parallel=True)
 def site(session: nox.Session) -> None:
     """Build the documentation's site in build/site/html; a link or anchor that leads nowhere fails."""
     install(session, *PACKAGES, groups=["site"])
@@ -220,27 +236,27 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def elixir(session: nox.Session) -> None:
-    """Hold the Elixir database to the contract, kill it 50 times, and drive the server on it.
+    """Hold the Elixir database to the contract, kill it 50 times, and run the server's demo on it.
 
     In CI it must be there, and the kills are left to ``nox -s full``.
     """
-    if shutil.which("mix") is None and not os.environ.get("CI"):
-        session.skip(f"Elixir is missing: run {ELIXIR_ROOM}/bin/install-debian-packages as root")
-    install(session, *PACKAGES, groups=["test"])
-    room = ROOT / ELIXIR_ROOM
-    session.run(str(room / "bin" / "install-debian-packages"), external=True)
-    selection = QUICK if os.environ.get("CI") else EVERYTHING
-    session.run("pytest", "tests/elixir", *selection, *session.posargs, env=WARNINGS_ARE_ERRORS)
-    command = {"FINTECH_DATABASE_COMMAND": str(room / "bin" / "fintech-elixir-database")}
-    session.env.update(command)
-    run_tests(session, "tests/e2e")
+    install_elixir(session)
+    run_tests(session, "tests/elixir", selection=QUICK if os.environ.get("CI") else EVERYTHING)
+
+
+@nox.session(name="elixir-e2e")
+def elixir_e2e(session: nox.Session) -> None:
+    """Drive the server as a process once more, with the Elixir database beneath it."""
+    install_elixir(session)
+    command = ROOT / ELIXIR_ROOM / "bin" / "fintech-elixir-database"
+    run_tests(session, "tests/e2e", env={"FINTECH_DATABASE_COMMAND": str(command)})
 
 
 @nox.session
 def chaos(session: nox.Session) -> None:
     """Kill servers and databases on a bad network: 200 SIGKILLs per engine, or -- your own options."""
     install(session, *PACKAGES, groups=["test"])
-    session.run("pytest", "tests/chaos/test_verdict.py", env=WARNINGS_ARE_ERRORS)
+    session.run("pytest", "tests/chaos/test_verdict.py", env=TESTED)
     session.run("python", "tests/chaos/chaos.py", *session.posargs)
 
 
@@ -315,14 +331,14 @@ def wheels(session: nox.Session) -> None:
     """Build every wheel; in empty environments install, start, add and remove packages."""
     install(session, groups=["test"], extra=["httpx>=0.28,<1"])
     built = [f"--wheel={wheel_of(session, package)}" for package in PACKAGES.values()]
-    run_tests(session, "tests/wheels", *built, env={"UV": nox.virtualenv.UV})
+    run_tests(session, "tests/wheels", *built, env={"UV": nox.virtualenv.UV}, in_memory=False)
 
 
 @nox.session
 def compatibility(session: nox.Session) -> None:
     """Install plugins that are wrong, each in its own way: every one has its start-up error."""
     install(session, SERVER, KERNEL, groups=["test"], wheels=True)
-    run_tests(session, "tests/compatibility", env={"UV": nox.virtualenv.UV})
+    run_tests(session, "tests/compatibility", env={"UV": nox.virtualenv.UV}, in_memory=False)
 
 
 @nox.session
@@ -356,7 +372,7 @@ def full(session: nox.Session) -> None:
             for name in ("lint", "types", "contracts", "site", *PACKAGE_SESSIONS["quick"])
         ),
         *((name, EVERYTHING) for name in slow),
-        *((name, ()) for name in ("wheels", "compatibility", "openapi", "deploy")),
+        *((name, ()) for name in ("elixir-e2e", "wheels", "compatibility", "openapi", "deploy")),
         *(
             (name, ())
             for name in ("simulate", "mutants", "chaos", "races", "fuzz", "bench-check", "bench")
@@ -449,6 +465,14 @@ def install(
     refuse_unpinned(session)
 
 
+def install_elixir(session: nox.Session) -> None:
+    """Install everything, and the Elixir database's own packages; in CI Elixir must be there."""
+    if shutil.which("mix") is None and not os.environ.get("CI"):
+        session.skip(f"Elixir is missing: run {ELIXIR_ROOM}/bin/install-debian-packages as root")
+    install(session, *PACKAGES, groups=["test"])
+    session.run(str(ROOT / ELIXIR_ROOM / "bin" / "install-debian-packages"), external=True)
+
+
 def wheel_of(session: nox.Session, package: Package) -> Path:
     """Return the wheel of a package's sources; it is built once, for every session and run."""
     room = WHEELS / f"{package.name}-{fingerprint(ROOT / package.folder)}"
@@ -474,17 +498,48 @@ def refuse_unpinned(session: nox.Session) -> None:
         session.error(f"not in {CONSTRAINTS}: {', '.join(unpinned)}; run `nox -s lock`")
 
 
-def across_packages(session: nox.Session, folder: str) -> None:
+def across_packages(
+    session: nox.Session, folder: str, *arguments: str, in_memory: bool = True
+) -> None:
     """Install everything and run a folder of tests."""
     if not (ROOT / folder).is_dir():
         session.skip(f"there is no {folder} yet")
     install(session, *PACKAGES, groups=["test"])
-    run_tests(session, folder)
+    run_tests(session, folder, *arguments, in_memory=in_memory)
 
 
 def run_tests(
-    session: nox.Session, *arguments: str, env: Mapping[str, str] = MappingProxyType({})
+    session: nox.Session,
+    *arguments: str,
+    selection: Sequence[str] = QUICK,
+    env: Mapping[str, str] = MappingProxyType({}),
+    in_memory: bool = True,
 ) -> None:
-    """Run pytest; slow tests only where the caller's posargs ask for them."""
-    environment = {**WARNINGS_ARE_ERRORS, **env}
-    session.run("pytest", *arguments, *QUICK, *session.posargs, env=environment)
+    """Run pytest; slow tests only where the caller's posargs ask for them.
+
+    Args:
+        session: the session whose tests these are.
+        arguments: what to run, and how.
+        selection: which of it, unless the caller's posargs say so.
+        env: variables beside those of all tests.
+        in_memory: whether databases may be files in memory; tests that make environments fill a disk instead.
+    """
+    with temporary_files(in_memory=in_memory) as temporary:
+        environment = {**TESTED, **temporary, **env}
+        session.run("pytest", *arguments, *selection, *session.posargs, env=environment)
+
+
+@contextmanager
+def temporary_files(*, in_memory: bool) -> Generator[Mapping[str, str]]:
+    """Yield the variable that says where temporary files go: to memory where there is room.
+
+    A database answers when the disk has the row: milliseconds, tens of thousands of times. Nothing that
+    tests show rests on the disk: a killed process leaves written files as they are, wherever they lie, and
+    power is cut by a file system of the tests' own.
+    """
+    if not in_memory or not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < MEMORY_BYTES_MIN:
+        yield {}
+        return
+    with TemporaryDirectory(prefix="fintech-", dir=MEMORY, ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)  # PostgreSQL runs as another user where we are root
+        yield {"TMPDIR": folder}

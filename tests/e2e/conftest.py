@@ -42,7 +42,8 @@ def clean_environment(config: pytest.Config, **given: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(UNWANTED)}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
     assert config.cache is not None
-    return {**kept, "PYTHONPYCACHEPREFIX": str(config.cache.mkdir("fintech-code")), **given}
+    kept.setdefault("PYTHONPYCACHEPREFIX", str(config.cache.mkdir("fintech-code")))
+    return {**kept, **given}
 
 
 @pytest.fixture(scope="session")
