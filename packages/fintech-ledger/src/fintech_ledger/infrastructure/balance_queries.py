@@ -20,6 +20,8 @@ _OPEN: Final = (
     " WHERE l.entry_key = t.transfer_id AND l.fold <= " + LAST_FOLD + ")"
 )
 _OF_MERCHANT: Final = " AND t.merchant_id = ?"
+_OF_MERCHANT_TOO: Final = " AND COALESCE(t.merchant_id, '') = ?"
+"""Whose, where an account's index has named the few rows already: no second index is walked for it."""
 
 _SUMS: Final = (
     "SELECT sides.account AS account, sides.currency AS currency,"
@@ -101,7 +103,7 @@ def balances(
         + (" AND COALESCE(t.debit_account, '') IN (" + names + ")")
         + (" UNION ALL " + _CREDIT + _OPEN + merchant)
         + (" AND COALESCE(t.credit_account, '') IN (" + names + ")")
-        + _pending(names, merchant)
+        + _pending(names, "" if merchant_id is None else _OF_MERCHANT_TOO)
         + settling
         + _SUMS_END,
         params=(
@@ -125,11 +127,10 @@ def balances_at_fold(
     Its cost grows with what became available since.
     """
     names = repeated("?", len(accounts))
-    merchant: LiteralString = "" if merchant_id is None else _OF_MERCHANT
+    merchant: LiteralString = "" if merchant_id is None else _OF_MERCHANT_TOO
     own: tuple[Value, ...] = () if merchant_id is None else (merchant_id,)
-    member: Final = (
-        " AND EXISTS (SELECT 1 FROM ledger_fold_lines l"
-        " WHERE l.entry_key = t.transfer_id AND l.fold <= ?)"
+    member: Final = (  # not EXISTS, which engines turn into a join with all lines of all folds
+        " AND (SELECT l.fold FROM ledger_fold_lines l WHERE l.entry_key = t.transfer_id) <= ?"
     )
     return Statement(
         name="ledger.balances_at_fold" if merchant_id is None else "ledger.balances_of_merchant_at",
