@@ -43,6 +43,7 @@ FAULT_CLASSES: Final = frozenset(
         Fault.LOST_AFTER,
         Fault.TWICE,
         Fault.LATE,
+        Fault.TORN,
         Fault.STALE,
         Fault.KILLED_BEFORE,
         Fault.KILLED_AFTER,
@@ -51,6 +52,8 @@ FAULT_CLASSES: Final = frozenset(
     }
 )
 """One fault of each class, for pairs: the others differ from one of these in timing alone.
+
+A sequence cut off is one of them: its sender heals it by sending it again, unless it dies just then.
 
 A pair is a fault of a class at any call, and a fault of a class at a later call of any kind: of several
 calls of one kind the rotation draws which.
