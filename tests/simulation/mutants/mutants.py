@@ -521,6 +521,7 @@ MUTANTS = (
         before='" AND COALESCE(t.available_on, 0) <= ? AND "',
         after='" AND COALESCE(t.available_on, 0) <= ? + 999999999 AND "',
         kills="I7",
+        killer="settlements.not_yet_due",
     ),
     Mutant(
         name="debits count as credits",
