@@ -1,10 +1,12 @@
 """The installed plugins, simulated: built once, on as many cores as ``SIMULATION_WORKERS`` says."""
 
 import os
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
-from fintech_kernel.simulation.campaign import Simulation
+from fintech_kernel.simulation.campaign import Simulation, Workers
 
 pytest_plugins = ["fintech_kernel.simulation.pytest_plugin"]
 
@@ -22,5 +24,7 @@ def rotation() -> int:
 
 
 @pytest.fixture(scope="session")
-def workers() -> int:
-    return int(os.environ.get("SIMULATION_WORKERS", "2"))
+def workers() -> Iterator[Workers]:
+    """Start processes once: building the application in each costs as much as hundreds of schedules."""
+    with closing(Workers(int(os.environ.get("SIMULATION_WORKERS", "2")))) as started:
+        yield started

@@ -1,7 +1,7 @@
 """Ordered pairs of faults: some of them every day, others tomorrow, all of them on request."""
 
 import pytest
-from fintech_kernel.simulation.campaign import pair_tasks, run_tasks
+from fintech_kernel.simulation.campaign import pair_tasks
 from fintech_kernel.simulation.pytest_plugin import report
 
 PERCENT = 5.0
@@ -11,7 +11,7 @@ def run_pairs(simulation, workers, *, percent: float, rotation: int) -> int:
     names = [workflow.name for workflow in simulation.workflows]
     tasks = pair_tasks(names, percent=percent, rotation=rotation)
     schedules = 0
-    for tally in run_tasks(tasks, workers=workers):
+    for tally in workers.run(tasks):
         assert not tally.failures, report(tally.failures[0])
         schedules += tally.schedules
     print(f"pairs: {schedules} schedules, {percent} %, rotation {rotation}")  # noqa: T201 - the report

@@ -1,16 +1,16 @@
 """Random schedules: clients that collide, repeat and disconnect, and a fault at every fourth call."""
 
 import pytest
-from fintech_kernel.simulation.campaign import FAULT_RATE, random_tasks, run_tasks
+from fintech_kernel.simulation.campaign import FAULT_RATE, Workers, random_tasks
 from fintech_kernel.simulation.pytest_plugin import report
 
 PLAIN = 5_000
 FULL = 50_000
 
 
-def run_random(workers: int, *, schedules: int, first: int) -> None:
+def run_random(workers: Workers, *, schedules: int, first: int) -> None:
     faults = 0
-    for tally in run_tasks(random_tasks(schedules, first=first), workers=workers):
+    for tally in workers.run(random_tasks(schedules, first=first)):
         assert not tally.failures, report(tally.failures[0])
         faults += tally.faults
     print(f"random: {schedules} schedules from seed {first}, {faults} faults")  # noqa: T201 - the report

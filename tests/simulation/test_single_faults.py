@@ -1,7 +1,7 @@
 """Every fault at every call of every workflow, one at a time."""
 
 import pytest
-from fintech_kernel.simulation.campaign import run_tasks, single_tasks
+from fintech_kernel.simulation.campaign import single_tasks
 from fintech_kernel.simulation.pytest_plugin import report
 
 
@@ -9,7 +9,7 @@ from fintech_kernel.simulation.pytest_plugin import report
 def test_no_single_fault_of_any_workflow_violates_anything(simulation, workers):
     names = [workflow.name for workflow in simulation.workflows]
     schedules = 0
-    for tally in run_tasks(single_tasks(names), workers=workers):
+    for tally in workers.run(single_tasks(names)):
         assert not tally.failures, report(tally.failures[0])
         schedules += tally.schedules
     print(f"single faults: {schedules} schedules")  # noqa: T201 - the report

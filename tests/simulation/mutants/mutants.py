@@ -1,7 +1,8 @@
 """Broken variants of our own protocol: each a small change of shipped source, and what must notice it.
 
 ``kills`` are the invariants expected to fail; any violation counts, these are what the change is about.
-``equivalent`` says why a variant cannot be told from the original; it must then survive.
+``equivalent`` says why a variant cannot be told from the original; it must then survive. ``killer`` is a
+workflow whose faults, and pairs of faults, are tried first.
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ class Mutant:
     after: str
     kills: str
     equivalent: str = ""
+    killer: str = ""
 
 
 KERNEL_TABLES = "fintech_kernel/infrastructure/tables.py"
@@ -215,6 +217,14 @@ MUTANTS = (
         before="            parts=(\n                *completion.writes,\n                queries.finish_operation(\n                    operation_id=self.operation_id,\n                    nonce=self.record.nonce,\n                    state=completion.state.value,\n                    result=canonical_json(completion.result),\n                    finished_at=self.clock.now_milliseconds(),\n                ),\n                queries.operation_outcome(self.operation_id),\n                *completion.read_models,\n            ),\n            read_back=len(completion.writes) + 1,\n",
         after="            parts=(\n                queries.finish_operation(\n                    operation_id=self.operation_id,\n                    nonce=self.record.nonce,\n                    state=completion.state.value,\n                    result=canonical_json(completion.result),\n                    finished_at=self.clock.now_milliseconds(),\n                ),\n                queries.operation_outcome(self.operation_id),\n                *completion.read_models,\n            ),\n            read_back=1,\n",
         kills="I1",
+    ),
+    Mutant(
+        name="an operation is finished before its roll-forward",
+        file=EXECUTION,
+        before="                *completion.writes,\n                queries.finish_operation(\n                    operation_id=self.operation_id,\n                    nonce=self.record.nonce,\n                    state=completion.state.value,\n                    result=canonical_json(completion.result),\n                    finished_at=self.clock.now_milliseconds(),\n                ),\n",
+        after="                queries.finish_operation(\n                    operation_id=self.operation_id,\n                    nonce=self.record.nonce,\n                    state=completion.state.value,\n                    result=canonical_json(completion.result),\n                    finished_at=self.clock.now_milliseconds(),\n                ),\n                *completion.writes,\n",
+        kills="I1",
+        killer="payments.refund_fails",
     ),
     Mutant(
         name="an operation that another holds is called finished",
@@ -511,6 +521,7 @@ MUTANTS = (
         before='" AND COALESCE(t.available_on, 0) <= ? AND "',
         after='" AND COALESCE(t.available_on, 0) <= ? + 999999999 AND "',
         kills="I7",
+        killer="settlements.not_yet_due",
     ),
     Mutant(
         name="debits count as credits",

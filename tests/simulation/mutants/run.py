@@ -43,7 +43,10 @@ def attempt(mutant: Mutant, folder: Path, schedules: int) -> str:
     file.write_text(prepared(mutant, original))
     try:
         done = subprocess.run(
-            [sys.executable, str(HERE / "attempt.py"), str(schedules)],
+            [
+                *(sys.executable, str(HERE / "attempt.py"), str(schedules)),
+                *(mutant.file.partition("/")[0], mutant.killer),
+            ],
             env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": ""},
             capture_output=True,
             text=True,

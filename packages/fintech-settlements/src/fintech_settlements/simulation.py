@@ -177,6 +177,19 @@ async def _settle_first(client: Client) -> None:
     await create(client, client.notes["merchants"][0])
 
 
+def _sold_later(amount: int) -> Script:
+    """Sell something of the second merchant's, whose sales are due a day later."""
+
+    async def run(client: Client) -> None:
+        await client.script("payments.create")(client, client.notes["merchants"][1], amount=amount)
+
+    return run
+
+
+async def _settle_second(client: Client) -> None:
+    await create(client, client.notes["merchants"][1])
+
+
 def _opened(*amounts: int) -> Script:
     async def run(client: Client) -> None:
         await _sold(*amounts)(client)
@@ -586,6 +599,16 @@ WORKLOAD: Final = Workload(
             kinds=("settlements.create",),
             setup=_sold(2_000, 3_000),
             run=_settle_twice,
+        ),
+        Workflow(
+            name="settlements.not_yet_due",
+            kinds=("settlements.create",),
+            setup=_then(prepared_by("merchants"), _sold_later(2_000)),
+            run=_then(
+                _waits(SECONDS_PER_DAY + CLOCKS_APART_SECONDS_MAX),
+                _sold_later(3_000),
+                _settle_second,
+            ),
         ),
         Workflow(
             name="settlements.nothing_due",

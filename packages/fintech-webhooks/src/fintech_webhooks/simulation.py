@@ -369,12 +369,14 @@ def _signature(secret: str, message_id: str, timestamp: str, body: str) -> str:
 
 def secrets_stand_nowhere(world: World) -> Iterator[str]:
     """W4: no secret that was told stands in a row, sealed ones open nowhere else."""
-    secrets = [secret for _, secret in world.notes.get("webhook_secrets", ())]
+    secrets = [
+        secret.removeprefix("whsec_") for _, secret in world.notes.get("webhook_secrets", ())
+    ]
     if not secrets:
         return
     for table in ("operations", "journal", "webhooks_secrets", "webhooks_endpoints"):
-        text = str(world.model.rows(table))
-        if any(secret.removeprefix("whsec_") in text for secret in secrets):
+        text = world.model.text(table)
+        if any(secret in text for secret in secrets):
             yield f"a signing secret stands in {table}"
 
 

@@ -5,6 +5,7 @@ import multiprocessing
 import random
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib.metadata import entry_points
@@ -42,6 +43,7 @@ FAULT_CLASSES: Final = frozenset(
         Fault.LOST_AFTER,
         Fault.TWICE,
         Fault.LATE,
+        Fault.TORN,
         Fault.STALE,
         Fault.KILLED_BEFORE,
         Fault.KILLED_AFTER,
@@ -50,6 +52,8 @@ FAULT_CLASSES: Final = frozenset(
     }
 )
 """One fault of each class, for pairs: the others differ from one of these in timing alone.
+
+A sequence cut off is one of them: its sender heals it by sending it again, unless it dies just then.
 
 A pair is a fault of a class at any call, and a fault of a class at a later call of any kind: of several
 calls of one kind the rotation draws which.
@@ -308,10 +312,26 @@ def _run(task: Task) -> Tally:
     return _simulation.run_task(task)
 
 
-def run_tasks(tasks: Sequence[Task], *, workers: int) -> Iterator[Tally]:
-    """Run tasks of the installed plugins on several cores; yield each tally as it is done."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
-        waiting = [pool.submit(_run, task) for task in tasks]
+class Workers:
+    """Processes that hold the installed plugins, built once for any number of tasks."""
+
+    def __init__(self, count: int) -> None:
+        self._pool = ProcessPoolExecutor(
+            count, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
+        )
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[Tally]:
+        """Run tasks; yield each tally as it is done."""
+        waiting = [self._pool.submit(_run, task) for task in tasks]
         for done in as_completed(waiting):
             yield done.result()
+
+    def close(self) -> None:
+        """Leave out what has not begun, and end the processes."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+def run_tasks(tasks: Sequence[Task], *, workers: int) -> Iterator[Tally]:
+    """Run tasks of the installed plugins on several cores; yield each tally as it is done."""
+    with closing(Workers(workers)) as started:
+        yield from started.run(tasks)

@@ -8,6 +8,7 @@ Connections, coalescing and the circuit breaker are not modelled; they never app
 
 import asyncio
 from collections.abc import Generator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from fintech_dbclient import Health, NotApplied, NotExecuted, OutcomeUnknown, Result, Statement
@@ -15,6 +16,7 @@ from fintech_dbclient.deadlines import seconds_left
 from fintech_dbclient.retries import Backoff
 
 from fintech_kernel.simulation.faults import Fault, Port
+from fintech_kernel.simulation.infrastructure.model_database import ModelDatabase
 from fintech_kernel.simulation.network import Lost, Refused
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS: Final = 5.0
 REQUEST_TIMEOUT_SECONDS: Final = 3.0
+
+TEXTS_KEPT: Final = 2_000
+"""Sequences of statements of which it is kept what they can suffer."""
 
 
 class SimulatedDatabase:
@@ -45,7 +50,7 @@ class SimulatedDatabase:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds_left(TIMEOUT_SECONDS)
         backoff = Backoff(random=world.jitter)
-        without = _impossible(world, sequence)
+        without = () if world.network.is_calm else _impossible(tuple(one.sql for one in sequence))
         was_sent = False
         attempt = 0
         if loop.time() >= deadline:
@@ -83,10 +88,11 @@ class SimulatedDatabase:
         return self.world
 
 
-def _impossible(world: "World", sequence: Sequence[Statement]) -> tuple[Fault, ...]:
+@lru_cache(TEXTS_KEPT)
+def _impossible(texts: tuple[str, ...]) -> tuple[Fault, ...]:
     """Return the faults that a sequence cannot suffer: one statement is not torn, most read nothing."""
-    torn = () if len(sequence) > 1 else (Fault.TORN,)
-    stale = any(world.model.is_insert_select(statement) for statement in sequence)
+    torn = () if len(texts) > 1 else (Fault.TORN,)
+    stale = any(ModelDatabase.is_insert_select(text) for text in texts)
     return torn if stale else (*torn, Fault.STALE)
 
 
@@ -98,7 +104,7 @@ def _apply(
     for statement in sequence:
         if results and results[-1].error is not None:
             break
-        if fault is Fault.STALE and world.model.is_insert_select(statement):
+        if fault is Fault.STALE and world.model.is_insert_select(statement.sql):
             rows = world.model.select_part(statement)
             yield True
             results.append(world.model.insert_part(statement, rows))

@@ -21,7 +21,7 @@ from fintech_kernel.simulation.world import World
 REFUSED: Final = "operation.refused"
 GENESIS: Final = "0" * 64
 
-HASHES_KEPT: Final = 1_000
+HASHES_KEPT: Final = 10_000
 """Hashes of entries that are kept: those with which many schedules begin."""
 
 
@@ -145,20 +145,25 @@ def acknowledged_is_kept(world: World) -> Iterator[str]:
 
 def events_reach_every_handler(world: World) -> Iterator[str]:
     """I8: every entry reached every handler that wants it, first deliveries in order of the stream."""
-    handlers = [(row["handler"], row["event"]) for row in world.model.rows("handlers")]
+    handlers = tuple((row["handler"], row["event"]) for row in world.model.rows("handlers"))
     done = {row["delivery_id"] for row in world.model.rows("deliveries") if row["state"] == "done"}
     seen = {stream: list(dict.fromkeys(ids)) for stream, ids in world.delivered.items()}
     expected: dict[str, list[str]] = {}
     for row in world.entries():
         expected.setdefault(row["stream_id"], []).append(row["entry_id"])
-        for handler, event in handlers:
-            wanted = fnmatchcase(row["type"], event)
-            if wanted and f"{handler}>{row['entry_id']}" not in done:
+        for handler in _who_wants(row["type"], handlers):
+            if f"{handler}>{row['entry_id']}" not in done:
                 yield f"{row['entry_id']} ({row['type']}) was not delivered to {handler}"
     if any(handler == RECORDER for handler, _ in handlers):
         for stream, entry_ids in expected.items():
             if seen.get(stream, []) != entry_ids:
                 yield f"{RECORDER} first saw {stream} as {seen.get(stream)}"
+
+
+@lru_cache(HASHES_KEPT)
+def _who_wants(type_: str, handlers: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    """Return the handlers of an event's type."""
+    return tuple(handler for handler, event in handlers if fnmatchcase(type_, event))
 
 
 def everything_ends(world: World) -> Iterator[str]:
@@ -177,7 +182,7 @@ def everything_ends(world: World) -> Iterator[str]:
 def secrets_stay_secret(world: World) -> Iterator[str]:
     """I11: no secret of the deployment stands in a row or in an answer."""
     for table in ("operations", "journal", "deliveries"):
-        if CANARY in str(world.model.rows(table)):
+        if CANARY in world.model.text(table):
             yield f"a secret stands in {table}"
     for told in world.told.values():
         if any(CANARY in str(answer.result) for answer in told.answers):

@@ -9,7 +9,7 @@ import heapq
 import random
 from asyncio import events
 from collections.abc import Callable, Coroutine
-from contextvars import Context
+from contextvars import Context, copy_context
 from typing import Any, Final, TypeVar
 
 from fintech_kernel.errors import FintechError
@@ -48,6 +48,39 @@ class NumberedTask(asyncio.Task[Value]):
         return self._number
 
 
+class Call:
+    """What a loop was asked to run: what asyncio calls a handle, without a trace of who made it.
+
+    Several times cheaper than asyncio's own, which asks the loop for its debugging mode, and a schedule
+    makes hundreds.
+    """
+
+    __slots__ = ("args", "callback", "context", "is_canceled")
+
+    def __init__(
+        self, callback: Callable[..., object], args: tuple[object, ...], context: Context | None
+    ) -> None:
+        self.callback: Callable[..., object] | None = callback
+        self.args = args
+        self.context = copy_context() if context is None else context
+        self.is_canceled = False
+
+    def cancel(self) -> None:
+        """Do not run it, and hold nothing for it any longer."""
+        self.is_canceled = True
+        self.callback = None
+        self.args = ()
+
+    def cancelled(self) -> bool:
+        """Whether it will not run."""
+        return self.is_canceled
+
+    def run(self) -> None:
+        """Run it; it has not been canceled."""
+        assert self.callback is not None, "it was canceled"  # noqa: S101 - who runs it has looked
+        self.context.run(self.callback, *self.args)
+
+
 def _unseen(task: "asyncio.Task[Any]") -> Exception | None:
     """Return an exception that nobody looked at: now, not when memory happens to be collected."""
     if not task._log_traceback:  # noqa: SLF001 - how asyncio itself remembers it
@@ -74,8 +107,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._choice = choice
         self._on_task = on_task
         self._now = 0.0
-        self._ready: list[asyncio.Handle] = []
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._ready: list[Call] = []
+        self._timers: list[tuple[float, int, Call]] = []
         self._timers_made = 0
         self._tasks_made = 0
         self._steps = 0
@@ -122,18 +155,21 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         if count > 1:
             index = int(self._choice.random() * count)
             ready[index], ready[-1] = ready[-1], ready[index]
-        handle = ready.pop()
-        if handle.cancelled():
+        call = ready.pop()
+        if call.is_canceled:
             return
         self._steps += 1
         if self._steps > STEPS_MAX:
             raise Stuck(f"still running after {STEPS_MAX} steps at {self._now:.0f} s")
-        handle._run()  # noqa: SLF001 - what every event loop calls; asyncio gives it no other name
+        try:
+            call.run()
+        except Exception as error:  # noqa: BLE001 - a callback's failure ends nobody else's
+            self.failures.append(f"{call.callback!r} raised {error!r}")
 
     def _advance(self) -> None:
         """Let time pass to the next timer."""
         timers = self._timers
-        while timers and timers[0][2].cancelled():
+        while timers and timers[0][2].is_canceled:
             heapq.heappop(timers)
         if not timers:
             raise Stuck("everything waits and nothing will happen")
@@ -147,36 +183,44 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         """Return virtual seconds since the schedule began."""
         return self._now
 
-    def call_soon(
+    def call_soon(  # pyright: ignore[reportIncompatibleMethodOverride] - a call is all that is used of a handle
         self, callback: Callable[..., object], *args: object, context: Context | None = None
-    ) -> asyncio.Handle:
+    ) -> Call:
         """Run a callback at this moment, in an order that the seed chooses."""
-        handle = asyncio.Handle(callback, args, self, context)
-        self._ready.append(handle)
-        return handle
+        call = Call(callback, args, context)
+        self._ready.append(call)
+        return call
 
-    def call_later(
+    def call_later(  # pyright: ignore[reportIncompatibleMethodOverride] - see call_soon
         self,
         delay: float,
         callback: Callable[..., object],
         *args: object,
         context: Context | None = None,
-    ) -> asyncio.TimerHandle:
+    ) -> Call:
         """Run a callback in ``delay`` virtual seconds."""
         return self.call_at(self._now + delay, callback, *args, context=context)
 
-    def call_at(
+    def call_at(  # pyright: ignore[reportIncompatibleMethodOverride] - see call_soon
         self,
         when: float,
         callback: Callable[..., object],
         *args: object,
         context: Context | None = None,
-    ) -> asyncio.TimerHandle:
+    ) -> Call:
         """Run a callback at a virtual time."""
-        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        call = Call(callback, args, context)
         self._timers_made += 1
-        heapq.heappush(self._timers, (when, self._timers_made, timer))
-        return timer
+        heapq.heappush(self._timers, (when, self._timers_made, call))
+        return call
+
+    def turn(self) -> bool:
+        """Count a step of whoever runs now; return whether it must let the loop go on.
+
+        It need not where nobody else is ready: the loop would come back at once.
+        """
+        self._steps += 1
+        return bool(self._ready) or self._steps > STEPS_MAX
 
     def create_future(self) -> "asyncio.Future[Any]":
         """Return a future of this loop."""
@@ -213,6 +257,3 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def is_closed(self) -> bool:
         """It holds nothing that could be closed."""
         return False
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """A cancelled timer is dropped when its time comes."""

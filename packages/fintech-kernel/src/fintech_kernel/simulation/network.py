@@ -13,6 +13,7 @@ from functools import cache
 from typing import Final, Generic, Protocol, TypeVar
 
 from fintech_kernel.simulation.faults import FAULTS_OF_PORT, NO_FAULTS, Fault, Plan, Port
+from fintech_kernel.simulation.loop import SimulatedLoop
 from fintech_kernel.simulation.processes import Incarnation, ProcessKilled, current_incarnation
 from fintech_kernel.simulation.trace import Trace
 
@@ -26,6 +27,10 @@ EARLY_SHARE: Final = 0.5
 
 SPREAD_SHARE: Final = 0.3
 """How many calls are applied with pauses between their statements."""
+
+DELAY_SECONDS_MIN: Final = 0.0002
+DELAY_SECONDS_MAX: Final = 0.004
+"""How long a call is on its way to the other side."""
 
 OUTAGE_SECONDS: Final = 90_000.0
 """How long an outage lasts: longer than the models remember keys."""
@@ -101,9 +106,7 @@ class Network:
         is_calm: nothing new goes wrong any more; calls are not numbered then.
     """
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, trace: Trace, weather: Weather, *, seed: int
-    ) -> None:
+    def __init__(self, loop: SimulatedLoop, trace: Trace, weather: Weather, *, seed: int) -> None:
         self._loop = loop
         self._trace = trace
         self._weather = weather
@@ -148,7 +151,6 @@ class Network:
             return await self._calm(sender, steps(None), port, label)
         number = self.calls
         self.calls += 1
-        draw = random.Random(self._seed * 999_983 + number)  # noqa: S311 - a schedule, no secret
         possible = _possible(port, tuple(without))
         fault = self.plan.fault(number, possible)
         who = f"{sender.process.name}.{sender.process.starts}" if sender else "world"
@@ -158,7 +160,7 @@ class Network:
         self.possible[number] = possible
         self.kinds[number] = label if port is Port.DATABASE else label.partition(" ")[0]
         try:
-            reply = await self._travel(port, steps, fault, draw, sender, timeout_seconds)
+            reply = await self._sent(number, port, steps, fault, sender, timeout_seconds)
         except (Lost, Refused, ProcessKilled) as error:
             self._note(who, what, fault, type(error).__name__)
             raise
@@ -176,9 +178,10 @@ class Network:
         label: str,
     ) -> Reply:
         """Carry a call where nothing goes wrong: at once, in an order that the loop chooses."""
-        await asyncio.sleep(0)
-        if sender is not None:
-            sender.check_alive()
+        if self._loop.turn():
+            await asyncio.sleep(0)
+            if sender is not None:
+                sender.check_alive()
         while True:
             try:
                 next(steps)
@@ -188,6 +191,34 @@ class Network:
                     self._note(who, f"{port.value} {label}", None, outline(end.value))
                 return end.value
 
+    async def _sent(  # noqa: PLR0917 - what a call is
+        self,
+        number: int,
+        port: Port,
+        steps: Callable[[Fault | None], Generator[bool, None, Reply]],
+        fault: Fault | None,
+        sender: Incarnation | None,
+        patience: float,
+    ) -> Reply:
+        """Let a call travel to its fault; where it has none it arrives soon."""
+        if fault is not None:
+            draw = random.Random(self._seed * 999_983 + number)  # noqa: S311 - a schedule, no secret
+            return await self._travel(port, steps, fault, draw, sender, patience)
+        spread, wait = _chances(self._seed, number)
+        delivery = _Delivery(
+            steps=steps(None),
+            answer=self._loop.create_future(),
+            draw=self.jitter,
+            network=self,
+            is_spread=spread < SPREAD_SHARE,
+        )
+        self.in_flight += 1
+        self.later(DELAY_SECONDS_MIN + (DELAY_SECONDS_MAX - DELAY_SECONDS_MIN) * wait, delivery.run)
+        is_in_time = not delivery.is_spread and patience > DELAY_SECONDS_MAX
+        if not is_in_time and not await self._waited(delivery.answer, patience):
+            raise Lost
+        return await delivery.answer
+
     def _note(self, who: str, what: str, fault: Fault | None, outcome: str) -> None:
         self._trace.add(self._loop.time(), who, what, fault.value if fault else "", outcome)
 
@@ -195,7 +226,7 @@ class Network:
         self,
         port: Port,
         steps: Callable[[Fault | None], Generator[bool, None, Reply]],
-        fault: Fault | None,
+        fault: Fault,
         draw: random.Random,
         sender: Incarnation | None,
         patience: float,
@@ -212,7 +243,7 @@ class Network:
                 self._weather.break_down(port, draw.uniform(2, 60))
             await asyncio.sleep(draw.choice((0.002, patience)))
             raise Lost
-        delay = draw.uniform(0.0002, 0.004)
+        delay = draw.uniform(DELAY_SECONDS_MIN, DELAY_SECONDS_MAX)
         if fault is Fault.SLOW:
             delay = draw.uniform(0.1, 2 * patience)
         if fault is Fault.LATE:
@@ -280,6 +311,22 @@ class Network:
         if sender is not None:
             sender.kill()
         return ProcessKilled()
+
+
+def _chances(seed: int, number: int) -> tuple[float, float]:
+    """Return two draws for a call, from the seed and its number alone.
+
+    SplitMix64 (Steele, Lea and Flood, 2014), since seeding a generator of Python's costs more than
+    carrying the call.
+    """
+    mixed = (seed * 0xD1342543DE82EF95 + (number + 1) * 0x9E3779B97F4A7C15) & _64_BITS
+    mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9 & _64_BITS
+    mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EB & _64_BITS
+    mixed ^= mixed >> 31
+    return (mixed >> 32) / 2**32, (mixed & 0xFFFFFFFF) / 2**32
+
+
+_64_BITS: Final = 2**64 - 1
 
 
 @cache

@@ -25,6 +25,11 @@ async def nothing(_client: "Client") -> None:
     """Prepare nothing."""
 
 
+def has_nothing_to_do(_world: "World") -> bool:
+    """Say that a plugin's jobs never have anything left to do."""
+    return True
+
+
 def prepared_by(plugin: str) -> Script:
     """Return the script that prepares what a plugin needs, whoever wants it prepared."""
 
@@ -84,7 +89,7 @@ class Workload:
     platform_statements: frozenset[str] = frozenset()
     settings: Mapping[str, object] = field(default_factory=dict[str, object])
     closing: Script = nothing
-    is_quiet: "Callable[[World], bool]" = lambda _world: True
+    is_quiet: "Callable[[World], bool]" = has_nothing_to_do
     forget: "Callable[[AppContext], None]" = lambda _context: None
     services: "Mapping[type[Any], Callable[[Runtime], object]]" = field(
         default_factory=dict[type[Any], "Callable[[Runtime], object]"]

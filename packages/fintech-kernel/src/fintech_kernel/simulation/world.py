@@ -1,11 +1,11 @@
 """Everything of one schedule: time, processes, models, what clients were told, what was delivered."""
 
-import asyncio
 import json
 import random
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from fintech_dbclient import Statement
@@ -13,6 +13,7 @@ from fintech_dbclient import Statement
 from fintech_kernel.domain.operations import Answer
 from fintech_kernel.simulation.faults import Port
 from fintech_kernel.simulation.infrastructure.model_database import ModelDatabase
+from fintech_kernel.simulation.loop import SimulatedLoop
 from fintech_kernel.simulation.network import Network
 from fintech_kernel.simulation.processes import Incarnation, Process
 from fintech_kernel.simulation.processor import ProcessorBooks
@@ -31,6 +32,16 @@ RESTARTS_SHARE: Final = 0.2
 
 current_merchant: ContextVar[str] = ContextVar("simulated_merchant", default="")
 """For whom the work at hand is done; empty where it may see more than one merchant."""
+
+
+CONTENTS_KEPT: Final = 10_000
+"""Decoded data of entries that are kept: those with which many schedules begin."""
+
+
+@lru_cache(CONTENTS_KEPT)
+def _decoded(data: str) -> Any:  # noqa: ANN401 - an event's own
+    """Return the data of an entry; nobody changes it."""
+    return json.loads(data)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,6 +64,7 @@ class Snapshot:
     notes: dict[str, Any]
     delivered: dict[str, tuple[str, ...]]
     numbers: dict[str, int]
+    counts: dict[str, int]
 
 
 class World:
@@ -69,7 +81,7 @@ class World:
     def __init__(
         self,
         runtime: "Runtime",
-        loop: asyncio.AbstractEventLoop,
+        loop: SimulatedLoop,
         *,
         seed: int,
         start: Snapshot | None = None,
@@ -94,6 +106,7 @@ class World:
         )
         self.told: dict[str, Told] = {}
         self.numbers = dict(start.numbers) if start else {}
+        self._start_counts = start.counts if start else {}
         self.silent_until: dict[str, float] = {}
         self.black_out_until = 0.0
         self.seen_wrong: list[tuple[str, str]] = []
@@ -163,12 +176,13 @@ class World:
                 if fault:
                     self.seen_wrong.append(("I10", fault))
         merchant = current_merchant.get()
-        if not merchant:
-            return
         others = [one for one in self.notes.get("merchants", ()) if one != merchant]
+        if not merchant or not others:
+            return
         for statement in sequence:
-            for value in statement.params:
-                if isinstance(value, str) and any(other in value for other in others):
+            told = "\n".join(value for value in statement.params if isinstance(value, str))
+            for other in others:
+                if other in told:
                     self.seen_wrong.append(
                         ("I10", f"{statement.name}: work for {merchant} names another merchant")
                     )
@@ -182,10 +196,14 @@ class World:
         """
         if len(self._entries) != self.model.count("journal", ""):
             self._entries = [
-                {**row, "content": json.loads(row["data"])}
+                {**row, "content": _decoded(row["data"])}
                 for row in self.model.rows("journal", "ORDER BY stream_id, seq, entry_id")
             ]
         return self._entries
+
+    def rows_at_start(self, table: str) -> int:
+        """Return how many rows of a table this world began with; zero where it began with nothing."""
+        return self._start_counts.get(table, 0)
 
     def snapshot(self) -> Snapshot:
         """Keep this world; it must be quiet."""
@@ -197,4 +215,5 @@ class World:
             notes={key: list(value) for key, value in self.notes.items()},
             delivered={key: tuple(value) for key, value in self.delivered.items()},
             numbers=dict(self.numbers),
+            counts=self.model.counts(),
         )

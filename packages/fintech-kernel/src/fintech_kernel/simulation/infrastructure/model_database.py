@@ -43,6 +43,7 @@ class ModelDatabase:
         )
         self._connection.execute("PRAGMA page_size = 1024")
         self._state = b""
+        self._texts: dict[str, str] = {}
         self._columns: dict[str, tuple[str, ...]] = {}
         self._read: dict[tuple[str, tuple[object, ...]], list[dict[str, Any]]] = {}
         self._counted: dict[tuple[str, tuple[object, ...]], int] = {}
@@ -74,9 +75,9 @@ class ModelDatabase:
         return self._run(statement.name, statement.sql, statement.params)
 
     @staticmethod
-    def is_insert_select(statement: Statement) -> bool:
-        """Whether its SELECT can read another state than its INSERT meets."""
-        return _insert_select(statement.sql) is not None
+    def is_insert_select(sql: str) -> bool:
+        """Whether a statement's SELECT can read another state than its INSERT meets."""
+        return _insert_select(sql) is not None
 
     def select_part(self, statement: Statement) -> list[tuple[Any, ...]]:
         """Run the SELECT of an ``INSERT .. SELECT`` and keep its rows."""
@@ -120,6 +121,20 @@ class ModelDatabase:
                 self._connection.execute(text, params).fetchone()[0]
             )
         return found
+
+    def counts(self) -> dict[str, int]:
+        """Return how many rows each table has."""
+        tables = self.rows("sqlite_master", "WHERE type = 'table'")
+        return {str(row["name"]): self.count(str(row["name"]), "") for row in tables}
+
+    def text(self, table: str) -> str:
+        """Return everything that stands in a table as one text: for who looks for a word in it."""
+        sql = self._texts.get(table)
+        if sql is None:
+            cursor = self._connection.execute(f"SELECT * FROM {table} LIMIT 0")  # noqa: S608 - see rows
+            row = " || ' ' || ".join(f"coalesce({column[0]}, '')" for column in cursor.description)
+            sql = self._texts[table] = f"SELECT group_concat({row}, ' ') FROM {table}"  # noqa: S608 - see rows
+        return str(self._connection.execute(sql).fetchone()[0])
 
     def has_table(self, table: str) -> bool:
         """Whether there is such a table."""
