@@ -26,9 +26,19 @@ BEYOND_SCHEMAS: Final[Mapping[str, str]] = {
     "must be a valid IBAN (ISO 13616), without spaces": "its check digits are arithmetic",
     "must be an ISO 3166-1 alpha-2 code": "two letters are a pattern, countries are a list",
     "must be an email address": "the format of JSON Schema takes more than mail servers do",
+    "must be a day, as 2026-11-30": "how many days a month has is no pattern",
     "must be a day (UTC) that has ended": "it depends on the day",
+    "must be a month (UTC) that has ended, as 2026-11": "it depends on the day",
+    "must have begun": "it depends on the day",
+    "must be at most 92 days behind the first": "it relates two parameters",
     "must not be below from": "it relates two parameters",
     "must not hold a value twice": "what is equal only to us",
+    "must be an event of GET /v1/webhooks/event-types, or a family such as payment.*": "it depends"
+    " on what is installed",
+    "must be an https:// URL": "where we post to is no pattern",
+    "must be a URL in ASCII, with everything else percent-encoded": "where we post to is no pattern",
+    "must be a URL with a valid host and port": "where we post to is no pattern",
+    "must have a public host: a full name, or a public address": "where we post to is no pattern",
     "is not accepted by the merchant": "which currencies a merchant takes is the merchant's",
 }
 """Codes and rules of a 422 to data that fits its schema, and why no schema can say them."""

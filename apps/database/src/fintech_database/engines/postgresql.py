@@ -94,6 +94,7 @@ class PostgresqlEngine:
             "default_transaction_isolation": "read committed",
             # Planning a read anew costs more than it ever gained (decision 0039).
             "plan_cache_mode": "force_generic_plan",
+            "jit": "off",
             "default_transaction_read_only": "off",
             "standard_conforming_strings": "on",
             "synchronous_commit": "on",

@@ -187,6 +187,13 @@ Timestamp = Annotated[
 """A time in a strict model."""
 
 
+DAY_PATTERN: Final = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
+"""A day as ISO 8601 writes it; how many a month has, no pattern says."""
+
+MONTH_PATTERN: Final = "^[0-9]{4}-(0[1-9]|1[0-2])$"
+"""A month as ISO 8601 writes it."""
+
+
 def id_path(prefix: str, *, description: str | None = None) -> Any:  # noqa: ANN401 - FastAPI types its own Path() so
     """Describe the TypeIDs of one prefix as a path parameter.
 

@@ -9,11 +9,11 @@ from fintech_kernel.web.answers import answer_response, json_response
 from fintech_kernel.web.authentication import requires
 from fintech_kernel.web.idempotency import idempotency
 from fintech_kernel.web.pagination import Page, page, page_body
+from fintech_kernel.web.schemas import MONTH_PATTERN
 from fintech_kernel.web.strict_json import StrictJsonRoute
 from starlette.responses import Response
 
 from fintech_ledger.api.period_schemas import (
-    PERIOD_PATTERN,
     PeriodRequest,
     PeriodShown,
     PeriodsShown,
@@ -26,11 +26,11 @@ from fintech_ledger.domain.period_closes import Periods
 CLOSE: Final = "ledger:close"
 
 PeriodId = Annotated[
-    str, Path(pattern=PERIOD_PATTERN, description="the period", examples=["2026-11"])
+    str, Path(pattern=MONTH_PATTERN, description="the period", examples=["2026-11"])
 ]
 PeriodQuery = Annotated[
     str,
-    Query(pattern=PERIOD_PATTERN, description="a month (UTC) that has ended", examples=["2026-11"]),
+    Query(pattern=MONTH_PATTERN, description="a month (UTC) that has ended", examples=["2026-11"]),
 ]
 Idempotency = Annotated[IdempotentCall, Depends(idempotency)]
 

@@ -7,12 +7,10 @@ from fintech_kernel.canonical import Json
 from fintech_kernel.contracts.closing import Obstacle
 from fintech_kernel.domain.codec import from_json, to_json
 from fintech_kernel.hooks import Presented
-from fintech_kernel.web.schemas import StrictModel
+from fintech_kernel.web.schemas import MONTH_PATTERN, StrictModel
 from pydantic import BaseModel, ConfigDict, Field
 
 from fintech_ledger.domain.events import PeriodClosed
-
-PERIOD_PATTERN: Final = "^[0-9]{4}-[0-9]{2}$"
 
 _EXAMPLE: Final[dict[str, Any]] = {
     "period": "2026-11",
@@ -30,9 +28,7 @@ class PeriodRequest(StrictModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"period": "2026-11"}]})
 
-    period: Annotated[
-        str, Field(pattern=PERIOD_PATTERN, description="a month (UTC) that has ended")
-    ]
+    period: Annotated[str, Field(pattern=MONTH_PATTERN, description="a month (UTC) that has ended")]
 
 
 class PeriodShown(BaseModel):

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Query
 from fintech_kernel.domain.actors import Actor
 from fintech_kernel.web.authentication import requires
 from fintech_kernel.web.problems import json_bytes
+from fintech_kernel.web.schemas import DAY_PATTERN
 from fintech_kernel.web.strict_json import StrictJsonRoute
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
@@ -40,7 +41,7 @@ _CSV_RESPONSE: Final[dict[int | str, dict[str, Any]]] = {
 DayQuery = Annotated[
     str,
     Query(
-        pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+        pattern=DAY_PATTERN,
         description="a day (UTC)",
         examples=["2026-11-30"],
     ),

@@ -8,7 +8,7 @@ from fintech_kernel.domain.actors import Actor
 from fintech_kernel.web.answers import json_response
 from fintech_kernel.web.authentication import requires
 from fintech_kernel.web.pagination import Page, page, page_body
-from fintech_kernel.web.schemas import Timestamp
+from fintech_kernel.web.schemas import DAY_PATTERN, Timestamp
 from fintech_kernel.web.strict_json import StrictJsonRoute
 from starlette.responses import Response
 
@@ -60,14 +60,12 @@ RecordedQuery = Annotated[Timestamp | None, Query()]
 DayQuery = Annotated[
     str | None,
     Query(
-        pattern=r"^\d{4}-\d{2}-\d{2}$",
+        pattern=DAY_PATTERN,
         description="a day (UTC) that has ended, which is a close's id too: the balance at its end",
         examples=["2026-11-21"],
     ),
 ]
-CloseId = Annotated[
-    str, Path(pattern=r"^\d{4}-\d{2}-\d{2}$", description="the day", examples=["2026-11-21"])
-]
+CloseId = Annotated[str, Path(pattern=DAY_PATTERN, description="the day", examples=["2026-11-21"])]
 MerchantQuery = Annotated[
     str | None,
     Query(

@@ -1,6 +1,6 @@
 """The routes of payments. They translate; what a payment may do is the model's business."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from fintech_kernel.clock import milliseconds_of
@@ -51,12 +51,25 @@ OutcomeQuery = Annotated[Literal["known", "open"] | None, Query()]
 CreatedQuery = Annotated[Timestamp | None, Query()]
 Call = Annotated[IdempotentCall, Depends(idempotency)]
 
+PAYMENT_OPEN: Final[dict[int | str, dict[str, Any]]] = {
+    202: {"model": PaymentShown, "description": "What became of it at the processor is open."}
+}
+REFUND_OPEN: Final[dict[int | str, dict[str, Any]]] = {
+    202: {"model": RefundShown, "description": "What became of it at the processor is open."}
+}
+
 
 def build_router(payments: Payments) -> APIRouter:
     """Return the routes over the use cases of payments."""
     router = APIRouter(route_class=StrictJsonRoute)
 
-    @router.post("", summary="Take a payment", status_code=201, response_model=PaymentShown)
+    @router.post(
+        "",
+        summary="Take a payment",
+        status_code=201,
+        response_model=PaymentShown,
+        responses=PAYMENT_OPEN,
+    )
     async def create_payment(
         request: Request,
         body: CreatePaymentBody,
@@ -110,7 +123,12 @@ def build_router(payments: Payments) -> APIRouter:
         merchant_id = await payments.merchant_of(actor, payment_id)
         return json_response(payment_view(await payments.get(merchant_id, payment_id)))
 
-    @router.post("/{payment_id}/capture", summary="Capture", response_model=PaymentShown)
+    @router.post(
+        "/{payment_id}/capture",
+        summary="Capture",
+        response_model=PaymentShown,
+        responses=PAYMENT_OPEN,
+    )
     async def capture_payment(
         request: Request,
         payment_id: PaymentId,
@@ -128,7 +146,12 @@ def build_router(payments: Payments) -> APIRouter:
         )
         return answer_response(request, answer)
 
-    @router.post("/{payment_id}/cancel", summary="Cancel", response_model=PaymentShown)
+    @router.post(
+        "/{payment_id}/cancel",
+        summary="Cancel",
+        response_model=PaymentShown,
+        responses=PAYMENT_OPEN,
+    )
     async def cancel_payment(
         request: Request,
         payment_id: PaymentId,
@@ -147,7 +170,11 @@ def build_router(payments: Payments) -> APIRouter:
         return answer_response(request, answer)
 
     @router.post(
-        "/{payment_id}/refunds", summary="Refund", status_code=201, response_model=RefundShown
+        "/{payment_id}/refunds",
+        summary="Refund",
+        status_code=201,
+        response_model=RefundShown,
+        responses=REFUND_OPEN,
     )
     async def create_refund(
         request: Request,

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Final
 from fintech_kernel.canonical import Json
 from fintech_kernel.hooks import Presented
 from fintech_kernel.money import AMOUNT_MAX
-from fintech_kernel.web.schemas import CurrencyCode, StrictModel, id_path
+from fintech_kernel.web.schemas import DAY_PATTERN, CurrencyCode, StrictModel, id_path
+from fintech_kernel.web.validation import Rule
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from fintech_settlements.domain.bank_lines import (
@@ -79,7 +80,7 @@ class BankLineBody(StrictModel):
     ] = ""
     booked_on: Annotated[
         str,
-        Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", description="the bank's day"),
+        Field(pattern=DAY_PATTERN, description="the bank's day"),
     ]
     amount: Annotated[
         int,
@@ -87,6 +88,7 @@ class BankLineBody(StrictModel):
             ge=-AMOUNT_MAX,
             le=AMOUNT_MAX,
             description="minor units; negative left our account; not zero",
+            json_schema_extra={"not": {"const": 0}},
         ),
     ]
     currency: CurrencyCode
@@ -100,7 +102,10 @@ class BankLineBody(StrictModel):
     @classmethod
     def is_a_day(cls, value: str) -> str:
         """Let pass a day of the calendar."""
-        date.fromisoformat(value)
+        try:
+            date.fromisoformat(value)
+        except ValueError:
+            raise Rule("must be a day, as 2026-11-30") from None
         return value
 
     @field_validator("amount")
@@ -108,7 +113,7 @@ class BankLineBody(StrictModel):
     def is_not_zero(cls, value: int) -> int:
         """Let pass what moves something."""
         if value == 0:
-            raise ValueError("must not be zero")
+            raise Rule("must not be zero")
         return value
 
 

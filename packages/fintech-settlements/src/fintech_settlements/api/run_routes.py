@@ -18,6 +18,7 @@ from fintech_settlements.api.run_schemas import (
     DuePage,
     RunBody,
     RunRequest,
+    RunsPage,
     due_json,
     run_json,
 )
@@ -49,6 +50,17 @@ def build_run_router(runs: Runs, clock: Clock) -> APIRouter:
         """
         answer = await runs.request(cutoff=body.cutoff_milliseconds, actor=actor, call=call)
         return answer_response(request, answer)
+
+    @router.get("", response_model=RunsPage, summary="List runs")
+    async def list_settlement_runs(
+        _actor: Annotated[Actor, Depends(requires(RUN))],
+        wanted: Annotated[Page, Depends(page)],
+    ) -> Response:
+        """Return runs that were asked for, newest first; those of the schedule leave only settlements."""
+        before = None if wanted.after is None else str(wanted.after[0])
+        shown = await runs.page(before=before, limit=wanted.limit)
+        more = wanted.next_cursor((shown[-1].run_id,)) if len(shown) == wanted.limit else None
+        return json_response(page_body([run_json(one) for one in shown], more))
 
     @router.get("/due", response_model=DuePage, summary="List what a run would settle")
     async def list_due_settlements(

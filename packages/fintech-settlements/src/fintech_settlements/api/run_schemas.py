@@ -70,6 +70,18 @@ class RunBody(BaseModel):
     finished_at: int | None
 
 
+class RunsPage(BaseModel):
+    """A page of runs, newest first."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        json_schema_extra={"examples": [{"data": [_RUN_EXAMPLE], "next_cursor": None}]},
+    )
+
+    data: list[RunBody]
+    next_cursor: str | None
+
+
 class DueBody(BaseModel):
     """What a run would do with an account."""
 

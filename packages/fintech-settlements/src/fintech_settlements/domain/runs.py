@@ -159,6 +159,11 @@ class Runs:
             raise NotFound
         return run_of_row(found.rows[0])
 
+    async def page(self, *, before: str | None, limit: int) -> list[Run]:
+        """Return runs that were asked for, the newest first, behind the id ``before``."""
+        found = await self._database.execute(queries.runs_before(before=before, limit=limit))
+        return [run_of_row(row) for row in found.rows]
+
     async def turn(self) -> None:
         """Do the runs that were asked for, and what is due by schedule (a job)."""
         found = await self._database.execute(queries.requested_runs(limit=REQUESTED_RUNS_OF_TURN))

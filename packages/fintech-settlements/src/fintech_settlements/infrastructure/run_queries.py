@@ -27,6 +27,22 @@ def run_by_id(run_id: str) -> Statement:
     )
 
 
+def runs_before(*, before: str | None, limit: int) -> Statement:
+    """Read runs, the newest first, behind the id ``before``."""
+    if before is None:
+        return Statement(
+            name="settlements.runs.newest",
+            sql="SELECT " + _COLUMNS + " FROM settlements_runs ORDER BY run_id DESC LIMIT ?",
+            params=(limit,),
+        )
+    return Statement(
+        name="settlements.runs.before",
+        sql="SELECT " + _COLUMNS + " FROM settlements_runs WHERE run_id < ?"
+        " ORDER BY run_id DESC LIMIT ?",
+        params=(before, limit),
+    )
+
+
 def requested_runs(*, limit: int) -> Statement:
     """Read runs that are not done, the oldest first."""
     return Statement(

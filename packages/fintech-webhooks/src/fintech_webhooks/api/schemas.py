@@ -102,7 +102,7 @@ class UpdateWebhookEndpointBody(StrictModel):
     def _changes_something(self) -> "UpdateWebhookEndpointBody":
         sent = (getattr(self, name) for name in self.model_fields_set)
         if not self.model_fields_set or any(value is None for value in sent):
-            raise Rule("must change something, and to no null")
+            raise Rule("must change something")
         return self
 
 
