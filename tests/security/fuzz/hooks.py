@@ -32,6 +32,7 @@ BEYOND_SCHEMAS: Final[Mapping[str, str]] = {
     "must have begun": "it depends on the day",
     "must be at most 92 days behind the first": "it relates two parameters",
     "must not be below from": "it relates two parameters",
+    "is required of platform staff": "it depends on who asks",
     "must not hold a value twice": "what is equal only to us",
     "must be an event of GET /v1/webhooks/event-types, or a family such as payment.*": "it depends"
     " on what is installed",
