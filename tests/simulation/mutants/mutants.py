@@ -601,6 +601,7 @@ MUTANTS = (
         before="    if person == adjustment.proposed_by:",
         after="    if not person:",
         kills="L4",
+        killer="ledger.approve",
     ),
     # --- settlements
     Mutant(
