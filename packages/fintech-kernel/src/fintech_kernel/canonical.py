@@ -28,32 +28,41 @@ def canonical_json(value: Json) -> str:
     """
     if _is_plain(value):
         try:
-            return orjson.dumps(value, option=_CANONICAL).decode()
+            written = orjson.dumps(value, option=_CANONICAL)
         except orjson.JSONEncodeError:
             pass  # the reference says what is wrong with it
+        else:
+            if written.isascii() or _has_ascii_keys(value):
+                return written.decode()
     return rfc8785.dumps(value).decode()
 
 
 def _is_plain(value: Any) -> bool:  # noqa: ANN401 - whatever was given: that is what is asked
-    """Whether orjson sorts and writes a value as RFC 8785 does.
+    """Whether orjson writes a value's parts as RFC 8785 does.
 
-    Keys are ASCII, where the order of bytes is that of UTF-16; no float; nothing that only one of the
-    two would take (orjson writes dates and dataclasses, too).
+    No float; nothing that only one of the two would take (orjson writes dates and dataclasses, too). A key
+    that is no text it refuses itself.
     """
     kind: object = value.__class__
     if kind is dict:
-        for key in value:
-            if type(key) is not str or not key.isascii():
-                return False
         members = value.values()
     elif kind is list or kind is tuple:
         members = value
     else:
         return kind in _LEAVES or isinstance(value, StrEnum)
+    if _LEAVES.issuperset(map(type, members)):
+        return True
     for member in members:  # noqa: SIM110 - a generator costs as much again as the question
         if type(member) not in _LEAVES and not _is_plain(member):
             return False
     return True
+
+
+def _has_ascii_keys(value: Any) -> bool:  # noqa: ANN401 - whatever was given
+    """Whether orjson sorts a value's keys as RFC 8785 does: in ASCII the order of bytes is that of UTF-16."""
+    if isinstance(value, dict):
+        return all(map(str.isascii, value)) and all(map(_has_ascii_keys, value.values()))
+    return not isinstance(value, list | tuple) or all(map(_has_ascii_keys, value))
 
 
 def sha256_hex(text: str) -> str:

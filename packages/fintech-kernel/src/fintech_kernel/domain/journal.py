@@ -6,7 +6,7 @@ An entry is a decision made durable: state change, audit record and outgoing eve
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
@@ -36,7 +36,10 @@ class Draft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A journal row as it stands. ``data`` is the stored JSON, decoded."""
+    """A journal row as it stands. ``data`` is the stored JSON, decoded.
+
+    ``texts`` are the stored forms of ``data`` and ``actor`` where they were written here a moment ago.
+    """
 
     entry_id: str
     step_key: str
@@ -49,6 +52,7 @@ class Entry:
     occurred_at: int
     previous_hash: str
     hash: str
+    texts: tuple[str, str] | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def from_row(cls, row: Row) -> "Entry":
@@ -84,14 +88,15 @@ class Entry:
 
     def columns(self) -> tuple[Value, ...]:
         """Return the values of a row, in the order of the insert."""
+        data, actor = self.texts or (canonical_json(self.data), canonical_json(self.actor))
         return (
             self.entry_id,
             self.step_key,
             self.stream_id,
             self.seq,
             self.type,
-            canonical_json(self.data),
-            canonical_json(self.actor),
+            data,
+            actor,
             self.request_id,
             self.occurred_at,
             self.previous_hash,
@@ -101,14 +106,9 @@ class Entry:
     def computed_hash(self) -> str:
         """Return the hash that this entry must carry: over its place, content and predecessor."""
         return _hash_of(
-            self.entry_id,
-            self.step_key,
-            self.type,
-            self.data,
-            self.actor,
-            self.request_id,
-            self.occurred_at,
-            self.previous_hash,
+            (self.entry_id, self.step_key, self.type),
+            (canonical_json(self.data), canonical_json(self.actor)),
+            (self.request_id, self.occurred_at, self.previous_hash),
         )
 
 
@@ -198,12 +198,14 @@ class Stream:
             raise InvariantBroken(f"step {step_key} decided nothing")
         previous = self.entries[-1].hash if self.entries else GENESIS_HASH
         placed: list[Entry] = []
+        actor_text = canonical_json(actor)
         for index, draft in enumerate(drafts):
             seq = len(self.entries) + index + 1
             entry_id = f"{self.stream_id}:{seq}"
             key = step_key if index == 0 else f"{step_key}:{index}"
+            texts = (canonical_json(draft.data), actor_text)
             entry_hash = _hash_of(
-                entry_id, key, draft.type, draft.data, actor, request_id, occurred_at, previous
+                (entry_id, key, draft.type), texts, (request_id, occurred_at, previous)
             )
             placed.append(
                 Entry(
@@ -218,6 +220,7 @@ class Stream:
                     occurred_at=occurred_at,
                     previous_hash=previous,
                     hash=entry_hash,
+                    texts=texts,
                 )
             )
             previous = entry_hash
@@ -262,9 +265,14 @@ class Journal:
         return stream
 
 
-def _hash_of(*content: Json) -> str:
-    """Return the hash over an entry's place, content and predecessor, in this order."""
-    return sha256_hex(canonical_json(content))
+def _hash_of(before: Sequence[Json], texts: tuple[str, str], behind: Sequence[Json]) -> str:
+    """Return the hash over an entry's place, content and predecessor: one array, in this order.
+
+    An array's canonical form is its members' forms between brackets; data and actor have theirs already.
+    """
+    data, actor = texts
+    content = f"{canonical_json(before)[:-1]},{data},{actor},{canonical_json(behind)[1:]}"
+    return sha256_hex(content)
 
 
 def _text(row: Row, column: str) -> str:
