@@ -28,17 +28,22 @@ Operations that have begun still end: what they append behind this is bounded by
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """An entry before it has a place: what happened, without when and where."""
+    """An entry before it has a place: what happened, without when and where.
+
+    ``event`` is what ``data`` was made of, where a codec made it.
+    """
 
     type: str
     data: Mapping[str, Json]
+    event: object = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """A journal row as it stands. ``data`` is the stored JSON, decoded.
 
-    ``texts`` are the stored forms of ``data`` and ``actor`` where they were written here a moment ago.
+    Of one that was written here a moment ago, ``texts`` are the stored forms of ``data`` and ``actor``, and
+    ``event`` is what ``data`` was made of: neither is worked out again.
     """
 
     entry_id: str
@@ -53,6 +58,7 @@ class Entry:
     previous_hash: str
     hash: str
     texts: tuple[str, str] | None = field(default=None, compare=False, repr=False)
+    event: object = field(default=None, compare=False, repr=False)
 
     @classmethod
     def from_row(cls, row: Row) -> "Entry":
@@ -221,6 +227,7 @@ class Stream:
                     previous_hash=previous,
                     hash=entry_hash,
                     texts=texts,
+                    event=draft.event,
                 )
             )
             previous = entry_hash
