@@ -316,10 +316,9 @@ def check_values(sequence: Sequence[Statement]) -> None:
     """
     for statement in sequence:
         for value in statement.params:
-            kind = type(value)
-            if kind is str and value.isascii() and "\0" not in value:
+            if type(value) is str and value.isascii() and "\0" not in value:
                 continue  # these and numbers are most values: without a call
-            if kind is int and INTEGER_MIN <= value <= INTEGER_MAX:
+            if type(value) is int and INTEGER_MIN <= value <= INTEGER_MAX:
                 continue
             reason = check_value(value)
             if reason is not None:
