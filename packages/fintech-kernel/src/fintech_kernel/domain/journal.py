@@ -272,6 +272,22 @@ class Journal:
         return stream
 
 
+def hash_of_stored(row: Row) -> str:
+    """Return the hash that a row must carry, over its data and actor as they are stored.
+
+    What is stored was written in its canonical form, so there is nothing to decode; any other form of the
+    same values is an edit, and does not match.
+
+    Raises:
+        InvariantBroken: a column is not of its type.
+    """
+    return _hash_of(
+        (_text(row, "entry_id"), _text(row, "step_key"), _text(row, "type")),
+        (_text(row, "data"), _text(row, "actor")),
+        (_text(row, "request_id"), _number(row, "occurred_at"), _text(row, "previous_hash")),
+    )
+
+
 def _hash_of(before: Sequence[Json], texts: tuple[str, str], behind: Sequence[Json]) -> str:
     """Return the hash over an entry's place, content and predecessor: one array, in this order.
 
