@@ -84,7 +84,7 @@ def main() -> None:
     )
     if shell is not None:
         _cut_off_on_request(app, shell)
-    configure_logging(app.state.context.settings.app_log_level)
+    app.state.lines = configure_logging(app.state.context.settings.app_log_level)
     with server.stop_signals(), server.take_address("127.0.0.1", 0) as listener:
         url = server.url_of(listener, "127.0.0.1")
 

@@ -120,3 +120,56 @@ def test_what_selects_while_it_writes_runs_alone(on_postgresql, table, rows):
         ["1", "1", "1"],
     )
     assert rows() == {"a": 1, "a2": 1, "b": 1}
+
+
+def test_writes_of_different_tables_are_one_statement_and_counted_one_by_one(
+    on_postgresql, table, rows
+):
+    other = f"{table}_other"
+    on_postgresql.execute(TABLE.format(other))
+    insert, into_other = INSERT.format(table), INSERT.format(other)
+    update = f"UPDATE {table} SET n = ?, note = ? WHERE id = ?"
+    put = f"{into_other} ON CONFLICT (id) DO UPDATE SET n = excluded.n WHERE {other}.n < excluded.n"
+    read = f"SELECT n, note FROM {table} WHERE id = ?"
+
+    answers = on_postgresql.batch(
+        [
+            (insert, "a", 1),
+            (into_other, "a", 1),
+            (update, 2, None, "a"),
+            (read, "a"),
+            (put, "a", 3),
+        ],
+        [(f"{insert}, (?, ?)", "b", 1, "c", None), (put, "b", 1), (update, 5, "x", "nobody")],
+    )
+    lone = on_postgresql.batch([(insert, "d", 1), (put, "a", 2)])
+
+    assert codes([*answers, *lone]) == [[1, 1, 1, 1, 1], [2, 1, 0], [1, 0]]
+    assert answers[0][3]["data"] == [{"n": 2, "note": None}]
+    assert rows() == {"a": 2, "b": 1, "c": None, "d": 1}
+    assert on_postgresql.execute(f"SELECT id, n FROM {other} ORDER BY id")["data"] == [
+        {"id": "a", "n": 3},
+        {"id": "b", "n": 1},
+    ]
+
+
+def test_where_one_of_several_writes_fails_those_before_it_stand(on_postgresql, table, rows):
+    other = f"{table}_other"
+    on_postgresql.execute(TABLE.format(other))
+    insert, into_other = INSERT.format(table), INSERT.format(other)
+    on_postgresql.execute(into_other, "standing", 1)
+
+    lone = on_postgresql.batch([(insert, "a", 1), (into_other, "standing", 2)])
+    answers = on_postgresql.batch(
+        [(insert, "b", 1), (into_other, "standing", 2), (insert, "never", 1)],
+        [(insert, "c", 1), (into_other, "c", 2)],
+        [(insert, "d", -1), (into_other, "never", 2)],
+    )
+
+    assert codes([*lone, *answers]) == [
+        [1, "unique_violation"],
+        [1, "unique_violation", "not_executed"],
+        [1, 1],
+        ["check_violation", "not_executed"],
+    ]
+    assert rows() == {"a": 1, "b": 1, "c": 1}

@@ -37,7 +37,7 @@ from fintech_dbclient.errors import (
     ValueRefused,
 )
 from fintech_dbclient.exchange import Exchange
-from fintech_dbclient.literals import check_value, inline
+from fintech_dbclient.literals import INTEGER_MAX, INTEGER_MIN, check_value, inline
 from fintech_dbclient.results import Result
 from fintech_dbclient.retries import Backoff
 from fintech_dbclient.statements import Statement
@@ -317,7 +317,9 @@ def check_values(sequence: Sequence[Statement]) -> None:
     for statement in sequence:
         for value in statement.params:
             if type(value) is str and value.isascii() and "\0" not in value:
-                continue  # most values, without a call
+                continue  # these and numbers are most values: without a call
+            if type(value) is int and INTEGER_MIN <= value <= INTEGER_MAX:
+                continue
             reason = check_value(value)
             if reason is not None:
                 raise ValueRefused(statement.name, constraint=reason)

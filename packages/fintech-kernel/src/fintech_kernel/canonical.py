@@ -2,9 +2,10 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Final, TypeAlias
+from functools import lru_cache
+from typing import Any, Final, TypeAlias, cast
 
 import orjson
 import rfc8785
@@ -28,31 +29,48 @@ def canonical_json(value: Json) -> str:
     """
     if _is_plain(value):
         try:
-            return orjson.dumps(value, option=_CANONICAL).decode()
+            written = orjson.dumps(value, option=_CANONICAL)
         except orjson.JSONEncodeError:
             pass  # the reference says what is wrong with it
+        else:
+            if written.isascii() or _has_ascii_keys(value):
+                return written.decode()
     return rfc8785.dumps(value).decode()
 
 
 def _is_plain(value: Any) -> bool:  # noqa: ANN401 - whatever was given: that is what is asked
-    """Whether orjson sorts and writes a value as RFC 8785 does.
+    """Whether orjson writes a value's parts as RFC 8785 does.
 
-    Keys are ASCII, where the order of bytes is that of UTF-16; no float; nothing that only one of the
-    two would take (orjson writes dates and dataclasses, too).
+    No float; nothing that only one of the two would take (orjson writes dates and dataclasses, too). A key
+    that is no text it refuses itself.
     """
-    kind: object = value.__class__
+    kind: type = value.__class__
     if kind is dict:
-        for key in value:
-            if type(key) is not str or not key.isascii():
-                return False
-        members = value.values()
+        members: Iterable[object] = value.values()
     elif kind is list or kind is tuple:
         members = value
     else:
-        return kind in _LEAVES or isinstance(value, StrEnum)
+        return _is_leaf(kind)
+    if _LEAVES.issuperset(map(type, members)):
+        return True
     for member in members:  # noqa: SIM110 - a generator costs as much again as the question
-        if type(member) not in _LEAVES and not _is_plain(member):
+        if not _is_leaf(type(member)) and not _is_plain(member):
             return False
+    return True
+
+
+@lru_cache(maxsize=256)
+def _is_leaf(kind: type) -> bool:
+    return kind in _LEAVES or issubclass(kind, StrEnum)
+
+
+def _has_ascii_keys(value: Any) -> bool:  # noqa: ANN401 - whatever was given
+    """Whether orjson sorts a value's keys as RFC 8785 does: in ASCII the order of bytes is that of UTF-16."""
+    if isinstance(value, dict):
+        members = cast("dict[str, Any]", value)
+        return all(map(str.isascii, members)) and all(map(_has_ascii_keys, members.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_has_ascii_keys, cast("Sequence[Any]", value)))
     return True
 
 

@@ -24,6 +24,7 @@ from fintech_kernel.security.secrets import KeyRing
 from fintech_kernel.security.tokens import TokenIssuer, TokenVerifier
 from fintech_kernel.settings import KernelSettings
 from fintech_kernel.simulation.infrastructure.model_database import ModelDatabase
+from fintech_kernel.web.direct import DirectRoutes
 from fintech_kernel.web.middleware import install_middleware
 from fintech_kernel.web.openapi import install_openapi
 from fintech_kernel.web.problems import ProblemHandlers
@@ -168,8 +169,10 @@ def new_app(context: Any) -> Callable[..., FastAPI]:
         app.state.context = context
         for router in routers:
             app.include_router(router, prefix="/v1")
-        ProblemHandlers(mappings).install(app)
+        problems = ProblemHandlers(mappings)
+        problems.install(app)
         install_openapi(app)
+        app.add_middleware(DirectRoutes, routes=app, problems=problems)
         install_middleware(
             app,
             context.settings,

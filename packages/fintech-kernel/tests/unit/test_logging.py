@@ -210,3 +210,25 @@ def test_importing_configures_nothing() -> None:
     with warnings.catch_warnings():
         import fintech_kernel.observability.logging as module
     assert module.configure_logging
+
+
+def test_a_line_past_loguru_is_made_by_the_same_filter() -> None:
+    written = io.StringIO()
+    lines = configure_logging("INFO", sink=written)
+    fields = {"status": 201, "body": CANARY, "reason": "4111 1111 1111 1111"}
+    with logging_as(LogContext(request_id="req_1", subject="ann")):
+        logger.info("request", **fields)
+        lines.say("INFO", "request", place="here:access", fields=fields)
+        lines.say("DEBUG", "request", place="here:access", fields=fields)
+    through, past = map(json.loads, written.getvalue().splitlines())
+    assert past["place"] == "here:access"
+    differs = {"place", "time"}
+    assert {name: one for name, one in past.items() if name not in differs} == {
+        name: one for name, one in through.items() if name not in differs
+    }
+    assert list(past) == list(through)
+    assert past["reason"] == WITHHELD
+    assert CANARY not in written.getvalue()
+    written.close()
+    lines.say("INFO", "request", place="here:access", fields=fields)
+    logger.remove()

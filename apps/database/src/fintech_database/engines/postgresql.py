@@ -133,6 +133,8 @@ class PostgresqlEngine:
         """Run every sequence; see ``Engine.run``."""
         joining = [steps for steps in batch if may_join(steps)]
         writing = [steps for steps in joining if any(map(is_write, steps))]
+        if len(writing) == len(batch):
+            return await self._groups.submit(writing)
         reading = [steps for steps in joining if not any(map(is_write, steps))]
         written, read, alone = await asyncio.gather(
             self._groups.submit(writing) if writing else _nothing(),

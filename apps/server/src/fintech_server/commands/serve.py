@@ -52,5 +52,5 @@ def _app(given: dict[str, object]) -> "FastAPI":
     from fintech_kernel.web.app import create_app  # brings FastAPI
 
     app = create_app(settings=given)
-    configure_logging(app.state.context.settings.app_log_level)
+    app.state.lines = configure_logging(app.state.context.settings.app_log_level)
     return app

@@ -120,27 +120,31 @@ class Access:
         return api_key_actor(credential, credential.scopes)
 
     async def _of_token(self, token: AccessToken) -> Actor:
-        revoked, credential = await _answered(
-            asyncio.gather(self._revoked(token), self._current(token))
-        )
-        for kind, key in _keys(token).items():
-            if _is_in_force(kind, revoked.get(key), token):
-                raise TokenRejected(f"{kind.value} is revoked")
         if token.client_id is None:
+            _refuse(await _answered(self._revoked(token)))
             return token.actor
+        revoked, credential = await _answered(
+            asyncio.gather(self._revoked(token), self._current(token, token.client_id))
+        )
+        _refuse(revoked)
         if credential is None:
             raise TokenRejected("its API key is not usable any more")
         return replace(token.actor, scopes=_common(token.actor.scopes, credential.scopes))
 
-    async def _revoked(self, token: AccessToken) -> Mapping[str, int]:
-        statement = access_queries.revocations_of(list(_keys(token).values()))
-        result = await self._database.execute(statement)
-        return {str(row["revocation_key"]): int(str(row["revoked_at"])) for row in result.rows}
+    async def _revoked(self, token: AccessToken) -> RevocationKind | None:
+        """Return which of a token's revocations is in force; None where none is."""
+        keys = _keys(token)
+        result = await self._database.execute(access_queries.revocations_of(list(keys.values())))
+        at = {str(row["revocation_key"]): int(str(row["revoked_at"])) for row in result.rows}
+        for kind, key in keys.items():
+            if _is_in_force(kind, at.get(key), token):
+                return kind
+        return None
 
-    async def _current(self, token: AccessToken) -> Credential | None:
-        if self._directory is None or token.client_id is None:
+    async def _current(self, token: AccessToken, client_id: str) -> Credential | None:
+        if self._directory is None:
             return None
-        return await self._directory.current(token.actor.merchant_id, token.client_id)
+        return await self._directory.current(token.actor.merchant_id, client_id)
 
 
 def api_key_actor(credential: Credential, scopes: tuple[str, ...]) -> Actor:
@@ -161,6 +165,11 @@ def _keys(token: AccessToken) -> Mapping[RevocationKind, str]:
         RevocationKind.TOKEN: token.token_id,
     }
     return {kind: revocation_key(kind, value) for kind, value in values.items()}
+
+
+def _refuse(revoked: RevocationKind | None) -> None:
+    if revoked is not None:
+        raise TokenRejected(f"{revoked.value} is revoked")
 
 
 def _is_in_force(kind: RevocationKind, revoked_at: int | None, token: AccessToken) -> bool:

@@ -52,12 +52,14 @@ class EventCodec(Generic[EventType]):
 
     def draft(self, event: EventType) -> Draft:
         """Return an event as a journal draft."""
-        return Draft(type=event.type, data=to_json(event))
+        return Draft(type=event.type, data=to_json(event), event=event)
 
     def event(self, entry: Entry) -> EventType | None:
         """Return an entry as its event, or None where it is none of these (a recorded refusal)."""
         cls = self._classes.get(entry.type)
-        return from_json(cls, entry.data) if cls else None
+        if cls is None:
+            return None
+        return entry.event if isinstance(entry.event, cls) else from_json(cls, entry.data)
 
     def history(self, stream: Stream) -> tuple[EventType, ...]:
         """Return a stream's events in order."""

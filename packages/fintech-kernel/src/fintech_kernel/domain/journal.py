@@ -6,7 +6,7 @@ An entry is a decision made durable: state change, audit record and outgoing eve
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
@@ -28,15 +28,23 @@ Operations that have begun still end: what they append behind this is bounded by
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """An entry before it has a place: what happened, without when and where."""
+    """An entry before it has a place: what happened, without when and where.
+
+    ``event`` is what ``data`` was made of, where a codec made it.
+    """
 
     type: str
     data: Mapping[str, Json]
+    event: object = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A journal row as it stands. ``data`` is the stored JSON, decoded."""
+    """A journal row as it stands. ``data`` is the stored JSON, decoded.
+
+    Of one that was written here a moment ago, ``texts`` are the stored forms of ``data`` and ``actor``, and
+    ``event`` is what ``data`` was made of: neither is worked out again.
+    """
 
     entry_id: str
     step_key: str
@@ -49,6 +57,8 @@ class Entry:
     occurred_at: int
     previous_hash: str
     hash: str
+    texts: tuple[str, str] | None = field(default=None, compare=False, repr=False)
+    event: object = field(default=None, compare=False, repr=False)
 
     @classmethod
     def from_row(cls, row: Row) -> "Entry":
@@ -84,14 +94,15 @@ class Entry:
 
     def columns(self) -> tuple[Value, ...]:
         """Return the values of a row, in the order of the insert."""
+        data, actor = self.texts or (canonical_json(self.data), canonical_json(self.actor))
         return (
             self.entry_id,
             self.step_key,
             self.stream_id,
             self.seq,
             self.type,
-            canonical_json(self.data),
-            canonical_json(self.actor),
+            data,
+            actor,
             self.request_id,
             self.occurred_at,
             self.previous_hash,
@@ -101,14 +112,9 @@ class Entry:
     def computed_hash(self) -> str:
         """Return the hash that this entry must carry: over its place, content and predecessor."""
         return _hash_of(
-            self.entry_id,
-            self.step_key,
-            self.type,
-            self.data,
-            self.actor,
-            self.request_id,
-            self.occurred_at,
-            self.previous_hash,
+            (self.entry_id, self.step_key, self.type),
+            (canonical_json(self.data), canonical_json(self.actor)),
+            (self.request_id, self.occurred_at, self.previous_hash),
         )
 
 
@@ -198,12 +204,14 @@ class Stream:
             raise InvariantBroken(f"step {step_key} decided nothing")
         previous = self.entries[-1].hash if self.entries else GENESIS_HASH
         placed: list[Entry] = []
+        actor_text = canonical_json(actor)
         for index, draft in enumerate(drafts):
             seq = len(self.entries) + index + 1
             entry_id = f"{self.stream_id}:{seq}"
             key = step_key if index == 0 else f"{step_key}:{index}"
+            texts = (canonical_json(draft.data), actor_text)
             entry_hash = _hash_of(
-                entry_id, key, draft.type, draft.data, actor, request_id, occurred_at, previous
+                (entry_id, key, draft.type), texts, (request_id, occurred_at, previous)
             )
             placed.append(
                 Entry(
@@ -218,6 +226,8 @@ class Stream:
                     occurred_at=occurred_at,
                     previous_hash=previous,
                     hash=entry_hash,
+                    texts=texts,
+                    event=draft.event,
                 )
             )
             previous = entry_hash
@@ -262,9 +272,30 @@ class Journal:
         return stream
 
 
-def _hash_of(*content: Json) -> str:
-    """Return the hash over an entry's place, content and predecessor, in this order."""
-    return sha256_hex(canonical_json(content))
+def hash_of_stored(row: Row) -> str:
+    """Return the hash that a row must carry, over its data and actor as they are stored.
+
+    What is stored was written in its canonical form, so there is nothing to decode; any other form of the
+    same values is an edit, and does not match.
+
+    Raises:
+        InvariantBroken: a column is not of its type.
+    """
+    return _hash_of(
+        (_text(row, "entry_id"), _text(row, "step_key"), _text(row, "type")),
+        (_text(row, "data"), _text(row, "actor")),
+        (_text(row, "request_id"), _number(row, "occurred_at"), _text(row, "previous_hash")),
+    )
+
+
+def _hash_of(before: Sequence[Json], texts: tuple[str, str], behind: Sequence[Json]) -> str:
+    """Return the hash over an entry's place, content and predecessor: one array, in this order.
+
+    An array's canonical form is its members' forms between brackets; data and actor have theirs already.
+    """
+    data, actor = texts
+    content = f"{canonical_json(before)[:-1]},{data},{actor},{canonical_json(behind)[1:]}"
+    return sha256_hex(content)
 
 
 def _text(row: Row, column: str) -> str:

@@ -61,6 +61,7 @@ from fintech_kernel.settings import KernelSettings, load_settings
 from fintech_kernel.web import audit, auth, health, metrics, operations, token_grants
 from fintech_kernel.web.admission import OnDenied
 from fintech_kernel.web.background import background_jobs, job_counter
+from fintech_kernel.web.direct import DirectRoutes
 from fintech_kernel.web.middleware import install_middleware
 from fintech_kernel.web.openapi import install_openapi
 from fintech_kernel.web.prefixes import Prefixes
@@ -153,6 +154,7 @@ def _assemble(
     problems.install(app)
     _mount_routes(app, host, context)
     install_openapi(app)
+    app.add_middleware(DirectRoutes, routes=app, problems=problems)
     install_middleware(
         app,
         context.settings,

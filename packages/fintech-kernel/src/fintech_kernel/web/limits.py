@@ -56,13 +56,16 @@ class FormLimits:
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         if len(headers) > HEADERS_MAX:
             return HeadersTooLarge()
-        if sum(len(name) + len(value) for name, value in headers) > HEADER_BYTES_MAX:
-            return HeadersTooLarge()
+        size = 0
+        is_short = True
         for name, value in headers:
+            size += len(name) + len(value)
             # The server has parsed the length already; what is no number here is its to refuse.
-            if name == b"content-length" and value.isdigit() and int(value) > self._body_bytes_max:
-                return BodyTooLarge()
-        return None
+            if name == b"content-length" and value.isdigit():
+                is_short = is_short and int(value) <= self._body_bytes_max
+        if size > HEADER_BYTES_MAX:
+            return HeadersTooLarge()
+        return None if is_short else BodyTooLarge()
 
 
 class _BodyPassedLimit(Exception):

@@ -6,7 +6,7 @@ fails inside can leave otherwise than as a fixed problem document.
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from fastapi import FastAPI
@@ -20,6 +20,7 @@ from fintech_kernel.clock import Clock
 from fintech_kernel.errors import FintechError
 from fintech_kernel.identifiers import Identifiers
 from fintech_kernel.observability.context import LogContext, logging_as
+from fintech_kernel.observability.logging import Lines
 from fintech_kernel.observability.metrics import Metrics
 from fintech_kernel.observability.tracing import NO_TRACING, RequestSpan, Tracing
 from fintech_kernel.security.card_numbers import holds_card_number
@@ -33,6 +34,10 @@ from fintech_kernel.web.templates import UNMATCHED, path_template
 REQUEST_ID_HEADER: Final = "X-Request-ID"
 TRACE_HEADER: Final = "traceparent"
 REQUEST_ID_PREFIX: Final = "req"
+
+_REQUEST: Final = "request"
+_PLACE: Final = f"{__name__}:access"
+"""Message and place of a line of the access log."""
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _SERVER_ERROR: Final = 500
@@ -182,14 +187,15 @@ class _Exchange:
         method = method if (method := self._scope["method"]) in _METHODS else UNMATCHED
         route = path_template(self._scope)
         quiet = self._status < _SERVER_ERROR and self._scope["path"].startswith(_QUIET_PREFIXES)
-        logger.log(
+        self._log(
             "DEBUG" if quiet else "INFO",
-            "request",
-            method=method,
-            route=route,
-            status=self._status,
-            duration_ms=round(seconds * 1_000, 2),
-            **self._refusal(),
+            {
+                "method": method,
+                "route": route,
+                "status": self._status,
+                "duration_ms": round(seconds * 1_000, 2),
+                **self._refusal(),
+            },
         )
         self._metrics.request(method=method, route=route, status=self._status, seconds=seconds)
         self._span.rename(f"{method} {route}")
@@ -199,6 +205,14 @@ class _Exchange:
         self._span.note("fintech.request_id", self._context.request_id)
         if self._status >= _SERVER_ERROR:
             self._span.failed(self._context.problem or str(self._status))
+
+    def _log(self, level: str, fields: Mapping[str, object]) -> None:
+        """Write the line of the access log: by ``app.state.lines`` where a server put it there."""
+        lines: Lines | None = getattr(self._scope["app"].state, "lines", None)
+        if lines is None:
+            logger.log(level, _REQUEST, **fields)
+        else:
+            lines.say(level, _REQUEST, place=_PLACE, fields=fields)
 
     def _refusal(self) -> dict[str, str]:
         """Return what the line of a refused request says besides: why, and of nobody known from where."""

@@ -283,6 +283,24 @@ class ProblemHandlers:
         app.add_exception_handler(RequestValidationError, self.of_validation)
         app.add_exception_handler(HTTPException, self.of_status)
 
+    async def of(self, request: Request, error: Exception) -> Response:
+        """Answer any error that ``install`` registers for, where no application does it.
+
+        Raises:
+            Exception: the error itself, where it is another one or ours to repair.
+        """
+        match error:
+            case FintechError():
+                return await self.of_error(request, error)
+            case DatabaseError():
+                return await self.of_database(request, error)
+            case RequestValidationError():
+                return await self.of_validation(request, error)
+            case HTTPException():
+                return await self.of_status(request, error)
+            case _:
+                raise error
+
     async def of_error(self, _request: Request, error: Exception) -> Response:
         """Answer an error of the kernel or of a plugin.
 

@@ -59,31 +59,48 @@ class StrictJsonRequest(Request):
         self.sent = parse_body(raw)
 
 
+Handle = Callable[[StrictJsonRequest], Coroutine[Any, Any, Response]]
+"""Answers a request that was read strictly."""
+
+
 class StrictJsonRoute(APIRoute):
     """A route that authenticates first and reads parameters and JSON strictly."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler of this route."""
-        handle = super().get_route_handler()
-        # A permission that only an including router requires is checked later, by FastAPI.
-        required = tuple(requirements(self.dependant))
-        takes_body = self.body_field is not None
-        takes_slashes = _TAKES_SLASHES in self.path
-        parameters = dict(_query_parameters(self.dependant))
+        handle = strictly(
+            super().get_route_handler(),
+            # A permission that only an including router requires is checked later, by FastAPI.
+            self.dependant,
+            path=self.path,
+            takes_body=self.body_field is not None,
+        )
 
         async def handle_strictly(request: Request) -> Response:
-            strict = StrictJsonRequest(request.scope, request.receive)
-            if not takes_slashes and _ENCODED_SLASH in strict.scope.get("raw_path", b"").lower():
-                raise NotFound  # it was decoded: what the path says is not what the router read
-            for requirement in required:
-                await requirement(strict)
-            _check_query(strict, parameters)
-            await strict.read_body()
-            if not takes_body and strict.sent not in (None, {}):
-                raise BodyNotExpected
-            return await handle(strict)
+            return await handle(StrictJsonRequest(request.scope, request.receive))
 
         return handle_strictly
+
+
+def strictly(handle: Handle, dependant: Dependant, *, path: str, takes_body: bool) -> Handle:
+    """Return a route's handler behind what is asked of every request before."""
+    required = tuple(requirements(dependant))
+    takes_slashes = _TAKES_SLASHES in path
+    parameters = dict(_query_parameters(dependant))
+
+    async def handle_strictly(request: StrictJsonRequest) -> Response:
+        if not takes_slashes and _ENCODED_SLASH in request.scope.get("raw_path", b"").lower():
+            raise NotFound  # it was decoded: what the path says is not what the router read
+        for requirement in required:
+            await requirement(request)
+        if request.scope["query_string"]:
+            _check_query(request, parameters)
+        await request.read_body()
+        if not takes_body and request.sent not in (None, {}):
+            raise BodyNotExpected
+        return await handle(request)
+
+    return handle_strictly
 
 
 def parse_body(raw: bytes) -> SentJson:

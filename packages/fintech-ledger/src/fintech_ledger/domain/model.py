@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from fintech_kernel.contracts.ledger import Posting
@@ -19,6 +20,9 @@ from fintech_ledger.domain.errors import MalformedPosting
 
 LEGS_MAX: Final = 32
 """Legs of one decision: they are one insert."""
+
+ACCOUNTS_KNOWN_MAX: Final = 8_192
+"""Names whose meaning is remembered: each leg is asked about four times, and a merchant has few accounts."""
 
 _LEG: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _END: Final = ";"
@@ -122,6 +126,7 @@ class Account:
         return NORMAL_SIDE[self.group.type]
 
 
+@lru_cache(maxsize=ACCOUNTS_KNOWN_MAX)
 def find_account(name: str) -> Account | None:
     """Return what an account's name says, or None where the chart has no such account."""
     kind, _, rest = name.partition(":")

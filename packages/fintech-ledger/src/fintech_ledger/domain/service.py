@@ -40,6 +40,8 @@ class DoubleEntryLedger:
         Raises:
             MalformedPosting: the legs do not fit the chart of accounts, or one another.
         """
+        if not legs:
+            return ()
         check_legs(merchant_id, legs)
         expected = [
             _columns(operation_id, merchant_id, recorded_at, leg)

@@ -119,7 +119,7 @@ def build_router(merchants: Merchants, permissions: Permissions) -> APIRouter:
     return router
 
 
-def _merchant_filter(
+async def _merchant_filter(
     *,
     status: MerchantStatus | None = None,
     verification: VerificationStatus | None = None,

@@ -199,6 +199,8 @@ class Payment:
     @property
     def status(self) -> PaymentStatus:
         """The state to show: a captured payment of which nothing is left is refunded."""
+        if not self.refunds:
+            return self.base_status
         settled = sum(
             refund.amount.amount
             for refund in self.refunds

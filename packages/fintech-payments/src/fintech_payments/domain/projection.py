@@ -1,10 +1,10 @@
 """The read model of payments: what lists are served from, never what is decided on."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from fintech_dbclient import Database, Statement
-from fintech_kernel.canonical import canonical_json
+from fintech_kernel.canonical import Json, canonical_json
 from fintech_kernel.domain.journal import Entry, Journal
 
 from fintech_payments.domain import decisions, schedule
@@ -19,16 +19,21 @@ FIRST_POSITION: Final = 1
 """Where a stream begins: with the creation."""
 
 
-def read_models(payment: Payment, *, seq: int, is_new: bool) -> tuple[Statement, ...]:
-    """Return the writes of a payment as it is at position ``seq`` of its stream; pairs where it is new."""
-    row = _row(payment, seq)
+def read_models(
+    payment: Payment, view: Mapping[str, Json], *, seq: int, is_new: bool
+) -> tuple[Statement, ...]:
+    """Return the writes of a payment as it is at position ``seq`` of its stream; pairs where it is new.
+
+    ``view`` is how it is shown (``views.payment_view``).
+    """
+    row = _row(payment, view, seq)
     if not is_new or not payment.metadata:
         return (row,)
     pairs = queries.upsert_metadata(payment.merchant_id, payment.payment_id, payment.metadata)
     return (row, pairs)
 
 
-def _row(payment: Payment, seq: int) -> Statement:
+def _row(payment: Payment, view: Mapping[str, Json], seq: int) -> Statement:
     return queries.upsert_payment(
         PaymentRow(
             payment_id=payment.payment_id,
@@ -39,7 +44,7 @@ def _row(payment: Payment, seq: int) -> Statement:
             outcomes_open=1 if payment.open_outcomes else 0,
             created_at=payment.created_at,
             seq=seq,
-            data=canonical_json(payment_view(payment)),
+            data=canonical_json(view),
             expires_at=payment.expires_at if decisions.is_expirable(payment) else None,
             next_ask_at=schedule.next_ask_at(payment, after=0),
         )
@@ -90,7 +95,10 @@ class PaymentProjection:
         stream = await self._journal.stream(entry.merchant_id, entry.object_id)
         payment = fold_payment(stream)
         statements = read_models(
-            payment, seq=stream.entries[-1].seq, is_new=entry.seq == FIRST_POSITION
+            payment,
+            payment_view(payment),
+            seq=stream.entries[-1].seq,
+            is_new=entry.seq == FIRST_POSITION,
         )
         for result in await self._database.run(statements):
             result.unwrap()

@@ -389,11 +389,13 @@ class PaymentWorkflows:
         payment, writes = self._rolled_forward(operation_id, appended)
         if payment is None:
             raise InvariantBroken(f"{operation_id} completes a payment without events")
+        view = payment_view(payment)
         return Completion(
-            result=_result(payment, refund_id, dispute_id),
+            result=_result(payment, view, refund_id, dispute_id),
             writes=writes,
             read_models=read_models(
                 payment,
+                view,
                 seq=appended.entries[-1].seq,
                 is_new=appended.entries[0].seq == FIRST_POSITION,
             ),
@@ -470,10 +472,12 @@ def _say_otherwise(entries: Sequence[Entry], answer: ProcessorAnswer) -> bool:
     return is_open or answer_of(entries) not in {None, answer.outcome}
 
 
-def _result(payment: Payment, refund_id: str, dispute_id: str) -> dict[str, Json]:
+def _result(
+    payment: Payment, view: dict[str, Json], refund_id: str, dispute_id: str
+) -> dict[str, Json]:
     """Return the view of what the operation was about; where it came to nothing, the payment's."""
     refund = payment.refund(refund_id)
     if refund is not None:
         return refund_view(payment, refund)
     dispute = payment.dispute(dispute_id)
-    return payment_view(payment) if dispute is None else dispute_view(payment, dispute)
+    return view if dispute is None else dispute_view(payment, dispute)
