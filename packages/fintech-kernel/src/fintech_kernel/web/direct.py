@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from fastapi import FastAPI, params
+from fastapi._compat import Undefined
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import request_body_to_args, request_params_to_args
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import RouteContext, iter_route_contexts
-from pydantic_core import PydanticUndefined
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -237,7 +237,7 @@ def _taken(
 async def _validated(field: Any, request: StrictJsonRequest, errors: list[Any]) -> Any:  # noqa: ANN401 - FastAPI's field, and what the schema makes of a body
     if not await request.body():  # what is missing, or has a default, FastAPI knows
         found, faults = await request_body_to_args(
-            body_fields=[field], received_body=PydanticUndefined, embed_body_fields=False
+            body_fields=[field], received_body=Undefined, embed_body_fields=False
         )
         errors += faults
         return found.get(field.name)
