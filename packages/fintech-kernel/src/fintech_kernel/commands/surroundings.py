@@ -71,7 +71,10 @@ def fail_for_database(error: DatabaseError) -> NoReturn:
         case StatementFailed():
             fail(f"the database refused a statement ({error}): see what the database service logs")
         case _:
-            fail(f"the database did not answer ({type(error).__name__}): run this again")
+            fail(
+                f"the database did not answer ({type(error).__name__}): see that the one at DB_BASE_URL"
+                " runs, then run this again"
+            )
 
 
 def operator() -> Actor:
