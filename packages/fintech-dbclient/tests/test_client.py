@@ -396,7 +396,7 @@ async def test_the_circuit_opens_fails_fast_and_closes_after_a_probe(faulty, con
         started = time.monotonic()
         with pytest.raises(CircuitOpen):
             await database.execute(INSERT)
-        assert time.monotonic() - started < 0.02
+        assert time.monotonic() - started < 0.1, "no longer than the time an attempt has"
         assert faulty.connections == connections
         faulty.is_down = False
         await asyncio.sleep(0.25)

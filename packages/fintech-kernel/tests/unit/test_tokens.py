@@ -378,10 +378,10 @@ def test_a_token_lives_no_longer_than_the_settings_say(settings, clock, lifetime
 
 
 def test_an_enormous_token_costs_nothing(verifier: TokenVerifier) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(Unauthenticated):
         verifier.verify("a." * 500_000)
-    assert time.perf_counter() - started < 0.05
+    assert time.thread_time() - started < 0.05
 
 
 def test_a_token_that_was_verified_before_is_held_to_the_clock_every_time(verifier, clock) -> None:
