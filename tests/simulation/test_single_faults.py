@@ -2,6 +2,7 @@
 
 import pytest
 from fintech_kernel.simulation.campaign import single_tasks
+from fintech_kernel.simulation.faults import NO_FAULTS, Fault
 from fintech_kernel.simulation.pytest_plugin import report
 
 
@@ -14,3 +15,17 @@ def test_no_single_fault_of_any_workflow_violates_anything(simulation, workers):
         schedules += tally.schedules
     print(f"single faults: {schedules} schedules")  # noqa: T201 - the report
     assert schedules > 2_000
+
+
+def test_a_call_that_only_reads_suffers_what_its_sender_can_tell_apart(simulation):
+    outcome = simulation.run_workflow("payments.sale", NO_FAULTS)
+    suffered = {outcome.kinds[call]: set(faults) for call, faults in outcome.possible.items()}
+    assert suffered["journal.by_stream"] == {
+        Fault.LOST_BEFORE,
+        Fault.SLOW,
+        Fault.REFUSED,
+        Fault.KILLED_BEFORE,
+        Fault.DOWN_BEFORE,
+        Fault.CLOCK,
+    }
+    assert suffered["operations.claim"] >= {Fault.LOST_AFTER, Fault.TWICE, Fault.KILLED_AFTER}

@@ -25,6 +25,21 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS: Final = 5.0
 REQUEST_TIMEOUT_SECONDS: Final = 3.0
 
+OF_WRITES: Final = (
+    Fault.LOST_AFTER,
+    Fault.TWICE,
+    Fault.LATE,
+    Fault.TORN,
+    Fault.STALE,
+    Fault.KILLED_AFTER,
+    Fault.DOWN_AFTER,
+)
+"""Faults that are about what was applied.
+
+Where a call only reads, nobody can tell them from their like: lost after from lost before, killed after
+from killed before, late from lost, twice from once.
+"""
+
 TEXTS_KEPT: Final = 2_000
 """Sequences of statements of which it is kept what they can suffer."""
 
@@ -91,6 +106,8 @@ class SimulatedDatabase:
 @lru_cache(TEXTS_KEPT)
 def _impossible(texts: tuple[str, ...]) -> tuple[Fault, ...]:
     """Return the faults that a sequence cannot suffer: one statement is not torn, most read nothing."""
+    if all(ModelDatabase.is_select(text) for text in texts):
+        return OF_WRITES
     torn = () if len(texts) > 1 else (Fault.TORN,)
     stale = any(ModelDatabase.is_insert_select(text) for text in texts)
     return torn if stale else (*torn, Fault.STALE)

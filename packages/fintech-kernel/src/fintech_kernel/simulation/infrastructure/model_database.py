@@ -75,6 +75,11 @@ class ModelDatabase:
         return self._run(statement.name, statement.sql, statement.params)
 
     @staticmethod
+    def is_select(sql: str) -> bool:
+        """Whether a statement reads and changes nothing."""
+        return sql.lstrip().upper().startswith("SELECT")
+
+    @staticmethod
     def is_insert_select(sql: str) -> bool:
         """Whether a statement's SELECT can read another state than its INSERT meets."""
         return _insert_select(sql) is not None
