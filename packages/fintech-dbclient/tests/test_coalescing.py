@@ -16,6 +16,7 @@ from fintech_dbclient import (
     Statement,
     deadline_within,
 )
+from fintech_dbclient.coalescing import Call, Coalescer
 
 pytestmark = pytest.mark.anyio
 
@@ -72,6 +73,87 @@ async def test_what_arrives_while_a_request_is_out_leaves_with_the_next(faulty, 
         await asyncio.gather(first, *late)
     assert [len(keys(heard)) for heard in faulty.heard] == [1, 5]
     assert faulty.connections == 1
+
+
+class Crowd:
+    """Callers of a coalescer that ask again and again, and a service that takes its time."""
+
+    def __init__(self, *, service_seconds: float, work_seconds: float) -> None:
+        self.happened: list[str | int] = []
+        self._service_seconds = service_seconds
+        self.work_seconds = work_seconds
+        self._coalescer = Coalescer(
+            self._send,
+            requests_max=1,
+            requests_open_max=8,
+            patience_seconds=10,
+            statements_waiting_max=1_000,
+            request_bytes_max=10_000,
+        )
+        self._coalescer.batch_max = 512
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many travelled together, request by request."""
+        return [one for one in self.happened if isinstance(one, int)]
+
+    async def ask(self, *, callers: int, times: int) -> None:
+        await asyncio.gather(*[self._ask(times) for _ in range(callers)])
+
+    async def _ask(self, times: int) -> None:
+        for _ in range(times):
+            answer = asyncio.get_running_loop().create_future()
+            call = Call(
+                (insert("k"),),
+                (b"{}",),
+                answer,
+                deadline=asyncio.get_running_loop().time() + 60,
+                attempt=1,
+                request_id="",
+                is_alone=False,
+            )
+            self._coalescer.submit(call)
+            await answer
+            self.happened.append("work")
+            if self.work_seconds:
+                time.sleep(self.work_seconds)  # noqa: ASYNC251 - work that keeps the loop busy
+
+    async def _send(self, calls, replied) -> None:
+        self.happened.append(len(calls))
+        await asyncio.sleep(self._service_seconds)
+        self.happened.append("reply")
+        replied()
+        for call in calls:
+            call.succeed([])
+
+
+async def test_where_callers_work_long_one_half_travels_while_the_other_works():
+    crowd = Crowd(service_seconds=0.005, work_seconds=0.001)
+    await crowd.ask(callers=32, times=20)
+    settled = crowd.sizes[8:-4]
+    assert set(settled) == {16}
+    replies = [n for n, one in enumerate(crowd.happened) if one == "reply"][8:-4]
+    assert all(crowd.happened[n + 1] == 16 for n in replies), "it leaves before anybody works"
+
+
+async def test_where_the_service_is_what_everybody_waits_for_all_travel_together():
+    crowd = Crowd(service_seconds=0.02, work_seconds=0.0)
+    await crowd.ask(callers=32, times=20)
+    assert crowd.sizes == [32] * 20
+
+
+async def test_callers_who_work_no_longer_travel_together_again():
+    crowd = Crowd(service_seconds=0.02, work_seconds=0.001)
+    await crowd.ask(callers=32, times=8)
+    crowd.work_seconds = 0.0
+    await crowd.ask(callers=32, times=40)
+    assert 32 in crowd.sizes[-10:]
+
+
+async def test_a_few_are_never_parted():
+    crowd = Crowd(service_seconds=0.001, work_seconds=0.002)
+    await crowd.ask(callers=8, times=20)
+    assert crowd.sizes == [8] * 20
 
 
 async def test_a_batch_stays_within_the_engines_limit(faulty, connect):

@@ -6,7 +6,7 @@ here: who shares a request (``coalescing``) and whether to try again (``client``
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import httpx
@@ -105,13 +105,16 @@ class Exchange:
         self.known: Health | None = None
         """What the service said of itself; forgotten when a connection to it failed."""
 
-    async def send(self, calls: Sequence[Call]) -> None:
-        """Send calls and answer each of them; raises nothing but cancellation."""
+    async def send(self, calls: Sequence[Call], replied: Callable[[], None]) -> None:
+        """Send calls and answer each of them; raises nothing but cancellation.
+
+        ``replied`` is called when a reply is there, before what it says goes to the callers.
+        """
         has_batch = self.known is not None and "batch" in self.known.capabilities
         if len(calls) == 1 and (len(calls[0].parts) == 1 or not has_batch):
             await self._send_singly(calls[0])
         else:
-            await self._send_batch(calls)
+            await self._send_batch(calls, replied)
 
     async def ask_health(self) -> Health:
         """Ask ``/health``.
@@ -171,12 +174,13 @@ class Exchange:
         except (StatementUnknown, MalformedReply) as error:
             raise OutcomeUnknown(f"{name}: {error}") from error
 
-    async def _send_batch(self, calls: Sequence[Call]) -> None:
+    async def _send_batch(self, calls: Sequence[Call], replied: Callable[[], None]) -> None:
         names = tuple([statement.name for call in calls for statement in call.statements])
         trace = _Trace(endpoint="batch", names=names, calls=calls)
         sequences = b",".join([b"[" + b",".join(call.parts) + b"]" for call in calls])
         try:
             reply = await self._request("POST", "batch", b'{"sequences":[' + sequences + b"]}")
+            replied()
             if reply.status != _OK:
                 raise _refusal_of(reply, names[0], is_shared=len(calls) > 1)
             replies = parse_batch(reply.body, len(calls))
