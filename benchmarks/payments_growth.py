@@ -270,7 +270,7 @@ def reads_of(app: RunningApp, size: int) -> dict[str, Read]:
         body = {
             "amount": 10_000,
             "currency": "KES",
-            "payment_method": {"type": "card", "token": "tok_visa"},
+            "payment_method": {"type": "card", "token": "sandbox_approve"},
             "reference": f"new-{name}",
             "metadata": {"shop": "new"},
         }

@@ -80,7 +80,7 @@ def payment_body(reference: str) -> bytes:
         "amount": AMOUNT,
         "currency": CURRENCY,
         "capture": "automatic",
-        "payment_method": {"type": "card", "token": "tok_visa"},
+        "payment_method": {"type": "card", "token": "sandbox_approve"},
         "reference": reference,
         "metadata": {"order": "A-1017"},
     }
