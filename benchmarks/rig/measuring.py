@@ -236,10 +236,9 @@ def profile(plan: Plan) -> Result:
     """Draw where the application spends its time under 64 clients (py-spy, if it may)."""
     FLAME_GRAPH.parent.mkdir(exist_ok=True)
     with started("ours_sqlite", postgresql=plan.postgresql) as running:
-        command = ["py-spy", "record", "--format", "flamegraph", "--rate", "200"]
-        command += ["--duration", "6", "--pid", str(running.layers["app"][0])]
-        command = [str(Path(sys.executable).with_name(command[0])), *command[1:]]
-        command += ["-o", str(FLAME_GRAPH)]
+        command = [str(Path(sys.executable).with_name("py-spy")), "record"]
+        command += ["--format", "flamegraph", "--rate", "200", "--duration", "6"]
+        command += ["--pid", str(running.layers["app"][0]), "-o", str(FLAME_GRAPH)]
         recorder = subprocess.Popen(  # noqa: S603 - our own
             command,
             stderr=subprocess.PIPE,

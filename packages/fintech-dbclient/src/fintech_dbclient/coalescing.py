@@ -33,7 +33,7 @@ DEADLINE_TICK_SECONDS = 0.005
 """How far apart the looks at deadlines are at least: that many seconds a call may end late."""
 
 HALVES_MIN = 8
-"""So many calls always share a request: parting fewer costs more than it lets the service rest less."""
+"""Up to so many calls always share a request: for fewer, a request and a commit more cost too much."""
 
 LONG_WORK = 0.45
 """Callers work long if what they do behind a reply takes this share of their request's time.
